@@ -1,0 +1,12 @@
+//! `strandwatch score`.
+
+use super::{Exit, Outcome};
+
+/// Arguments of `strandwatch score`.
+#[derive(clap::Args)]
+pub struct Arguments {}
+
+/// Runs it.
+pub fn run(_arguments: Arguments) -> Outcome {
+    Ok(Exit::Internal)
+}

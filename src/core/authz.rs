@@ -1,0 +1,138 @@
+//! Who may do what. A [`Principal`] exists only as a type made from a verified credential; nothing here can hold a
+//! network address. A missing grant means refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::types::Name;
+
+/// How it was proven who speaks. Each variant names the check that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedCredential {
+    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`.
+    BrokerEnforcedTopic(Name),
+}
+
+/// Somebody whose credential was verified.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Principal(Name);
+
+impl Principal {
+    /// The only way to a principal.
+    pub fn new(credential: VerifiedCredential) -> Self {
+        match credential {
+            VerifiedCredential::BrokerEnforcedTopic(name) => Self(name),
+        }
+    }
+
+    /// The client's name.
+    pub fn name(&self) -> &Name {
+        &self.0
+    }
+}
+
+/// One thing a client may do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// Read states, ask for a snapshot.
+    View,
+    /// Confirm, dismiss and snooze.
+    Vote,
+    /// Pause a print.
+    Pause,
+    /// Resume a paused print.
+    Resume,
+    /// Cancel a print, or one object of it.
+    Cancel,
+    /// Arm, disarm and change settings.
+    Configure,
+}
+
+impl Right {
+    /// Every right, in the order of power.
+    pub const ALL: [Self; 6] =
+        [Self::View, Self::Vote, Self::Pause, Self::Resume, Self::Cancel, Self::Configure];
+
+    /// The right's name, as config and refusals have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Vote => "vote",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::Configure => "configure",
+        }
+    }
+
+    /// The rights that a word of the config stands for: a right, or a preset (`observer`, `household`, `owner`).
+    pub fn from_word(word: &str) -> Option<Vec<Self>> {
+        match word {
+            "observer" => Some(vec![Self::View]),
+            "household" => Some(vec![Self::View, Self::Vote, Self::Pause]),
+            "owner" => Some(Self::ALL.to_vec()),
+            _ => Self::ALL.into_iter().find(|right| right.name() == word).map(|right| vec![right]),
+        }
+    }
+}
+
+/// What one client may do, and on which printers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// What it may do.
+    pub rights: BTreeSet<Right>,
+    /// Where; `None` is every printer of this daemon.
+    pub printers: Option<BTreeSet<Name>>,
+}
+
+/// Every client's grant.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Grants(pub BTreeMap<Name, Grant>);
+
+/// Why a request is refused on account of who asks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No grant at all.
+    #[error("client {0} is not known here: add it under [[mqtt.client]]")]
+    UnknownClient(Name),
+    /// A grant, but not this right.
+    #[error("client {client} lacks the right {right}", right = .right.name())]
+    MissingRight {
+        /// Who asked.
+        client: Name,
+        /// What it lacks.
+        right: Right,
+    },
+    /// A grant, but not on this printer.
+    #[error("client {client} has no rights on printer {printer}")]
+    OtherPrinter {
+        /// Who asked.
+        client: Name,
+        /// Where.
+        printer: Name,
+    },
+}
+
+impl Grants {
+    /// Whether `principal` holds `right` on `printer`.
+    pub fn allow(&self, principal: &Principal, right: Right, printer: &Name) -> Result<(), Denied> {
+        let client = principal.name().clone();
+        let Some(grant) = self.0.get(&client) else {
+            return Err(Denied::UnknownClient(client));
+        };
+        if grant.printers.as_ref().is_some_and(|printers| !printers.contains(printer)) {
+            return Err(Denied::OtherPrinter { client, printer: printer.clone() });
+        }
+        if !grant.rights.contains(&right) {
+            return Err(Denied::MissingRight { client, right });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! The closed set of commands: one row each, from which parser, authorisation, topic, schema and documentation follow.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::authz::Right;
+use super::types::PrinterAction;
+
+/// The largest request body that is looked at, bytes.
+pub const MAX_REQUEST_BYTES: usize = 4096;
+
+/// How far `issued_at` may lie from now, seconds, either way.
+pub const FRESHNESS_S: f64 = 30.0;
+
+/// One command's row.
+#[derive(Debug)]
+pub struct CommandRow {
+    /// Its name: the last level of the request topic.
+    pub name: &'static str,
+    /// Its arguments beside `id`, `issued_at` and `job`.
+    pub args: &'static [ArgRow],
+    /// The right it needs.
+    pub right: Right,
+    /// Whether it moves the printer, so that `issued_at` is required.
+    pub moves: bool,
+    /// What it does, for people.
+    pub doc: &'static str,
+    build: fn(&Args<'_>) -> Result<Command, BadRequest>,
+}
+
+/// One argument of a command.
+#[derive(Debug)]
+pub struct ArgRow {
+    /// The JSON key.
+    pub name: &'static str,
+    /// Its JSON type and range, for people.
+    pub takes: &'static str,
+    /// Whether it must be given.
+    pub required: bool,
+}
+
+/// A command with its arguments, checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Answer with the state document.
+    Status,
+    /// Publish a fresh annotated picture.
+    Snapshot,
+    /// Vote that the open incident is a failure.
+    Confirm,
+    /// Vote that the open incident is none.
+    Dismiss,
+    /// No alert and no action for a while.
+    Snooze {
+        /// How long, 1..=1440; 0 ends a snooze.
+        minutes: u32,
+    },
+    /// Something the printer does.
+    Printer {
+        /// What.
+        action: PrinterAction,
+    },
+    /// Let the daemon act by itself.
+    Arm,
+    /// Keep the daemon from acting by itself; it still alerts.
+    Disarm,
+    /// Change one setting until further notice.
+    Set {
+        /// Which, and to what.
+        setting: Setting,
+    },
+}
+
+/// What `set` can change.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "value", rename_all = "snake_case")]
+pub enum Setting {
+    /// What to do when evidence is complete.
+    Action(ActionChoice),
+    /// Tolerated wrong actions per 100 print-hours, 0.01..=1000.
+    #[serde(rename = "false_alarms_per_100h")]
+    FalseAlarmsPer100h(f64),
+}
+
+/// What to do by itself when evidence is complete.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionChoice {
+    /// Pause the print, by the user's own PAUSE macro.
+    #[default]
+    Pause,
+    /// Cancel the print.
+    Cancel,
+    /// Only tell people.
+    Nothing,
+}
+
+/// A request, parsed: who sent it is known elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The idempotency key.
+    pub id: String,
+    /// Unix seconds.
+    pub issued_at: Option<f64>,
+    /// The job it is meant for.
+    pub job: Option<String>,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// Why a request could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct BadRequest {
+    /// The request's id, where that much could be read.
+    pub id: Option<String>,
+    /// What was found, and what to write instead.
+    pub reason: String,
+}
+
+struct Args<'a>(&'a Map<String, Value>);
+
+impl Args<'_> {
+    fn text(&self, name: &str) -> Result<String, BadRequest> {
+        match self.0.get(name) {
+            Some(Value::String(text)) if !text.is_empty() && text.len() <= 256 => Ok(text.clone()),
+            other => Err(wrong(name, "a text of 1 to 256 characters", other)),
+        }
+    }
+
+    fn number(&self, name: &str, least: f64, most: f64) -> Result<f64, BadRequest> {
+        match self.0.get(name).and_then(Value::as_f64) {
+            Some(number) if (least..=most).contains(&number) => Ok(number),
+            _ => Err(wrong(name, &format!("a number from {least} to {most}"), self.0.get(name))),
+        }
+    }
+}
+
+fn wrong(name: &str, wants: &str, found: Option<&Value>) -> BadRequest {
+    let found = found.map_or_else(|| "nothing".to_owned(), |value| shorten(&value.to_string()));
+    BadRequest { id: None, reason: format!("{name}: expected {wants}, found {found}") }
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 {
+        text.to_owned()
+    } else {
+        format!("{}…", text.chars().take(40).collect::<String>())
+    }
+}
+
+/// Every command there is.
+pub const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: "status",
+        args: &[],
+        right: Right::View,
+        moves: false,
+        doc: "Answers with the state document.",
+        build: |_| Ok(Command::Status),
+    },
+    CommandRow {
+        name: "snapshot",
+        args: &[],
+        right: Right::View,
+        moves: false,
+        doc: "Publishes a fresh annotated picture on `image/preview`.",
+        build: |_| Ok(Command::Snapshot),
+    },
+    CommandRow {
+        name: "confirm",
+        args: &[],
+        right: Right::Vote,
+        moves: true,
+        doc: "Votes that the open incident is a failure: the daemon acts without waiting longer.",
+        build: |_| Ok(Command::Confirm),
+    },
+    CommandRow {
+        name: "dismiss",
+        args: &[],
+        right: Right::Vote,
+        moves: false,
+        doc: "Votes that the open incident is none; holds for that region and this print.",
+        build: |_| Ok(Command::Dismiss),
+    },
+    CommandRow {
+        name: "snooze",
+        args: &[ArgRow {
+            name: "minutes",
+            takes: "a number from 0 to 1440; 0 ends it",
+            required: true,
+        }],
+        right: Right::Vote,
+        moves: false,
+        doc: "No alert and no action for so long.",
+        build: |args| {
+            Ok(Command::Snooze { minutes: args.number("minutes", 0.0, 1440.0)?.ceil() as u32 })
+        },
+    },
+    CommandRow {
+        name: "pause",
+        args: &[],
+        right: Right::Pause,
+        moves: true,
+        doc: "Pauses the print; answered when the printer reports it paused.",
+        build: |_| Ok(Command::Printer { action: PrinterAction::Pause }),
+    },
+    CommandRow {
+        name: "resume",
+        args: &[],
+        right: Right::Resume,
+        moves: true,
+        doc: "Resumes the paused print; answered when the printer reports it printing.",
+        build: |_| Ok(Command::Printer { action: PrinterAction::Resume }),
+    },
+    CommandRow {
+        name: "cancel",
+        args: &[],
+        right: Right::Cancel,
+        moves: true,
+        doc: "Cancels the print; answered when the printer reports it cancelled.",
+        build: |_| Ok(Command::Printer { action: PrinterAction::Cancel }),
+    },
+    CommandRow {
+        name: "exclude_object",
+        args: &[ArgRow {
+            name: "object",
+            takes: "the object's name as the printer lists it",
+            required: true,
+        }],
+        right: Right::Cancel,
+        moves: true,
+        doc: "Skips one object of the print; answered when the printer reports it excluded.",
+        build: |args| {
+            Ok(Command::Printer {
+                action: PrinterAction::ExcludeObject { object: args.text("object")? },
+            })
+        },
+    },
+    CommandRow {
+        name: "arm",
+        args: &[],
+        right: Right::Configure,
+        moves: false,
+        doc: "Lets the daemon act by itself.",
+        build: |_| Ok(Command::Arm),
+    },
+    CommandRow {
+        name: "disarm",
+        args: &[],
+        right: Right::Configure,
+        moves: false,
+        doc: "Keeps the daemon from acting by itself; it still alerts.",
+        build: |_| Ok(Command::Disarm),
+    },
+    CommandRow {
+        name: "set",
+        args: &[
+            ArgRow {
+                name: "name",
+                takes: "`action` or `false_alarms_per_100h`",
+                required: true,
+            },
+            ArgRow {
+                name: "value",
+                takes: "`pause`, `cancel` or `nothing`; a number from 0.01 to 1000",
+                required: true,
+            },
+        ],
+        right: Right::Configure,
+        moves: false,
+        doc: "Changes one setting until further notice.",
+        build: |args| {
+            let name = args.text("name")?;
+            let setting = match name.as_str() {
+                "false_alarms_per_100h" => {
+                    Setting::FalseAlarmsPer100h(args.number("value", 0.01, 1000.0)?)
+                }
+                "action" => {
+                    let value = args.0.get("value").cloned().unwrap_or(Value::Null);
+                    Setting::Action(serde_json::from_value(value).map_err(|_| {
+                        wrong("value", "pause, cancel or nothing", args.0.get("value"))
+                    })?)
+                }
+                _ => {
+                    return Err(wrong(
+                        "name",
+                        "action or false_alarms_per_100h",
+                        args.0.get("name"),
+                    ));
+                }
+            };
+            Ok(Command::Set { setting })
+        },
+    },
+];
+
+/// The row of a command's name.
+pub fn row(name: &str) -> Option<&'static CommandRow> {
+    COMMANDS.iter().find(|row| row.name == name)
+}
+
+/// Parses a request body for the command of `row`.
+///
+/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text) and
+/// the command's own arguments. Anything else in it is refused.
+pub fn parse(row: &CommandRow, payload: &[u8]) -> Result<Request, BadRequest> {
+    let bad = |reason: String| BadRequest { id: None, reason };
+    if payload.len() > MAX_REQUEST_BYTES {
+        return Err(bad(format!(
+            "the request has {} bytes, more than the {MAX_REQUEST_BYTES} allowed",
+            payload.len()
+        )));
+    }
+    let object: Map<String, Value> = serde_json::from_slice(payload).map_err(|error| {
+        bad(format!(
+            "the request is not a JSON object such as {{\"id\":\"1\",\"issued_at\":1700000000}}: {error}"
+        ))
+    })?;
+    let args = Args(&object);
+    let id = args.text("id").and_then(|id| {
+        if id.chars().count() <= 64 && !id.chars().any(char::is_control) {
+            Ok(id)
+        } else {
+            Err(wrong("id", "a text of 1 to 64 printable characters", object.get("id")))
+        }
+    })?;
+    parse_rest(row, &object, &args, id.clone())
+        .map_err(|error| BadRequest { id: Some(id), reason: error.reason })
+}
+
+fn parse_rest(
+    row: &CommandRow,
+    object: &Map<String, Value>,
+    args: &Args<'_>,
+    id: String,
+) -> Result<Request, BadRequest> {
+    let known = |key: &str| {
+        matches!(key, "id" | "issued_at" | "job") || row.args.iter().any(|arg| arg.name == key)
+    };
+    if let Some(key) = object.keys().find(|key| !known(key)) {
+        let reason = format!("{} takes no field {:?}", row.name, shorten(key));
+        return Err(BadRequest { id: None, reason });
+    }
+    let issued_at = match object.get("issued_at") {
+        None => None,
+        Some(_) => Some(args.number("issued_at", 0.0, 1e11)?),
+    };
+    if row.moves && issued_at.is_none() {
+        return Err(wrong("issued_at", "Unix seconds, as this command moves the printer", None));
+    }
+    let job = match object.get("job") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(args.text("job")?),
+    };
+    Ok(Request { id, issued_at, job, command: (row.build)(args)? })
+}
