@@ -259,11 +259,7 @@ pub const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "set",
         args: &[
-            ArgRow {
-                name: "name",
-                takes: "`action` or `false_alarms_per_100h`",
-                required: true,
-            },
+            ArgRow { name: "name", takes: "`action` or `false_alarms_per_100h`", required: true },
             ArgRow {
                 name: "value",
                 takes: "`pause`, `cancel` or `nothing`; a number from 0.01 to 1000",

@@ -338,7 +338,9 @@ pub enum SourceHealth {
 }
 
 /// What is wrong with a camera or its picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceFault {
     /// Cannot be reached or opened: refused, 404, no such device.

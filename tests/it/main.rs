@@ -1,5 +1,13 @@
 //! The one integration binary: real peers, scripted misbehaviour. `tests/README.md` says how to run it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    clippy::print_stdout,
+    dead_code,
+    reason = "a test fails by panicking; not every test file uses every helper"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 /// The folder that `klipper/setup.sh` fills: `moonraker/` (a Python venv) and `onnxruntime/libonnxruntime.so`.
 pub fn rig() -> PathBuf {
-    std::env::var_os("STRANDWATCH_RIG").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/rig"),
-        PathBuf::from,
-    )
+    std::env::var_os("STRANDWATCH_RIG")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/rig"), PathBuf::from)
 }
 
 /// Waits until `condition` gives something, and fails the test with `what` at the deadline.
