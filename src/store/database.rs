@@ -190,7 +190,10 @@ impl Database {
             Some(ErrorCode::SystemIoFailure) => "; check the disk or the SD card",
             _ => "",
         };
-        StoreFault(format!("could not {what} in the store {}: {error}{remedy}", self.file.display()))
+        StoreFault(format!(
+            "could not {what} in the store {}: {error}{remedy}",
+            self.file.display()
+        ))
     }
 }
 
@@ -223,9 +226,8 @@ fn open_checked(file: &Path) -> Result<Connection, Trouble> {
     let mut connection = Connection::open(file).map_err(trouble)?;
     connection.busy_timeout(LOCK_WAIT).map_err(trouble)?;
     refuse_others(&connection, file, trouble)?;
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(trouble)?;
+    let verdict: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(trouble)?;
     if verdict != "ok" {
         return Err(Trouble::Damaged(verdict));
     }
