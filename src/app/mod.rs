@@ -1,1 +1,15 @@
-//! To be written.
+//! The application: wires the adapters to the core and keeps everything going.
+//!
+//! One task owns the core ([`core_task`]); a task for each camera captures and scores ([`camera_task`]); everything that
+//! must be durable passes through one queue in order ([`persist`]). `wiring` alone names adapters.
+
+pub mod camera_task;
+pub mod clock;
+pub mod core_task;
+pub mod daemon;
+pub mod health;
+pub mod persist;
+pub mod scoring;
+pub mod watchdog;
+pub mod webcams;
+pub mod wiring;

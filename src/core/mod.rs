@@ -1,6 +1,215 @@
 //! The decision, pure: `(state, now, Input) -> Outputs`. No async, no clock, no randomness, no I/O, no logging.
+//!
+//! [`Core::handle`] takes one input, then [`Core::poll_output`] is drained until empty; [`Core::next_deadline_ms`] says
+//! when to call again with [`Input::Tick`]. The same inputs at the same times give the same outputs, byte for byte.
 
+pub mod action;
 pub mod authz;
 pub mod command;
+pub mod contract;
+pub mod detect;
+pub mod document;
 pub mod event;
+pub mod incident;
+pub mod print;
+mod printer;
+mod request;
 pub mod types;
+pub mod watch;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use self::authz::{Grants, Principal};
+use self::command::Command;
+use self::contract::{Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
+use self::event::EventKind;
+use self::printer::{Asked, Printer};
+use self::request::{Admitted, Door, Knock, Ledger};
+use self::types::{ModelFacts, Name, Now};
+
+/// The whole decision, for every printer of this daemon.
+#[derive(Debug)]
+pub struct Core {
+    printers: BTreeMap<Name, Printer>,
+    grants: Grants,
+    ledger: Ledger,
+    model: Option<ModelFacts>,
+    closed: Option<String>,
+    next_id: u64,
+    latest: Option<Now>,
+    outputs: VecDeque<Output>,
+}
+
+impl Core {
+    /// A core that has seen nothing yet. The command plane is closed until an input opens it.
+    pub fn new(setup: Setup) -> Self {
+        let printers = setup
+            .printers
+            .into_iter()
+            .map(|(name, printer)| (name.clone(), Printer::new(name, printer, &setup.boot)))
+            .collect();
+        Self {
+            printers,
+            grants: setup.grants,
+            ledger: Ledger::new(setup.answered),
+            model: None,
+            closed: Some("the message bus has not been checked yet".to_owned()),
+            next_id: 1,
+            latest: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input. A monotonic clock that went backwards is taken to have stood still.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        let mono_ms = now.mono_ms.max(self.latest.map_or(0, |latest| latest.mono_ms));
+        let now = Now { mono_ms, ..now };
+        self.latest = Some(now);
+        match input {
+            Input::Printer { printer, link } => {
+                self.with(&printer, |printer| printer.on_link(now, link));
+            }
+            Input::Score { printer, camera, taken_ms, score } => {
+                let Some(model) = self.model.take() else { return };
+                let taken_ms = taken_ms.min(now.mono_ms);
+                self.with(&printer, |printer| {
+                    printer.on_score(now, &camera, taken_ms, score, &model);
+                });
+                self.model = Some(model);
+            }
+            Input::Source { printer, camera, report } => {
+                self.with(&printer, |printer| printer.on_source(&camera, report));
+            }
+            Input::Model { model } => {
+                for printer in self.printers.values_mut() {
+                    printer.on_model(&model);
+                }
+                self.model = model.ok();
+            }
+            Input::SelfTest { passed, score, detail } => {
+                for printer in self.printers.values_mut() {
+                    printer.on_self_test(now, passed, score, &detail);
+                }
+            }
+            Input::Request { principal, printer, command, retained, payload } => {
+                let knock = Knock {
+                    principal: &principal,
+                    printer: &printer,
+                    command: &command,
+                    retained,
+                    payload: &payload,
+                };
+                self.on_request(now, &knock);
+            }
+            Input::CommandPlane { closed } => self.closed = closed,
+            Input::ActionAnswered { id, outcome } => {
+                for printer in self.printers.values_mut() {
+                    printer.on_action_answered(now, id, &outcome);
+                }
+            }
+            Input::SnapshotTaken { ticket, outcome } => {
+                for printer in self.printers.values_mut() {
+                    printer.on_snapshot_taken(ticket, &outcome);
+                }
+            }
+            Input::Tick => {}
+        }
+        for printer in self.printers.values_mut() {
+            printer.settle(now, &mut self.next_id);
+            printer.drain_into(&mut self.outputs);
+        }
+    }
+
+    /// The next thing to be done outside, in order; `None` when there is nothing left.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call again with [`Input::Tick`] at the latest, on the monotonic clock, ms.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.printers.values().filter_map(Printer::next_deadline_ms).min()
+    }
+
+    fn with(&mut self, name: &Name, act: impl FnOnce(&mut Printer)) {
+        if let Some(printer) = self.printers.get_mut(name) {
+            act(printer);
+        }
+    }
+
+    fn on_request(&mut self, now: Now, knock: &Knock<'_>) {
+        let named = self.printers.iter().find(|(name, _)| name.as_str() == knock.printer);
+        let door =
+            Door { closed: self.closed.as_deref(), grants: &self.grants, ledger: &self.ledger };
+        let admitted = door.admit(now, knock, named.map(|(name, p)| (name, p.job())));
+        let name = named.map(|(name, _)| name.clone());
+        let body = match (admitted, name) {
+            (Ok(admitted), Some(name)) => self.carry_out(now, knock, admitted, &name),
+            (Ok(_), None) => None,
+            (Err(refusal), name) => {
+                let reason = refusal.reason.clone().unwrap_or_default();
+                if let Some(name) = name {
+                    self.note_refusal(now, knock, &name, reason);
+                }
+                Some(refusal)
+            }
+        };
+        if let Some(body) = body {
+            self.reply(knock, body);
+        }
+    }
+
+    /// Carries out what was admitted; `None` when the answer comes later.
+    fn carry_out(
+        &mut self,
+        now: Now,
+        knock: &Knock<'_>,
+        admitted: Admitted,
+        name: &Name,
+    ) -> Option<ReplyBody> {
+        let client = knock.principal.name().clone();
+        let id = admitted.request.id;
+        // Reading takes no effect, so it needs no record that survives a restart.
+        if !matches!(admitted.request.command, Command::Status) {
+            let ids = self.ledger.note(&client, &id);
+            self.outputs.push_back(Output::Answered { client, ids });
+        }
+        let printer = self.printers.get_mut(name)?;
+        let asked = Asked {
+            by: knock.principal,
+            request: id.clone(),
+            command_name: admitted.row.name,
+            command: admitted.request.command,
+        };
+        let outcome = printer.on_command(now, asked, &mut self.next_id)?;
+        let body = match outcome {
+            Ok(data) => ReplyBody { id: Some(id), status: ReplyStatus::Ok, reason: None, data },
+            Err(reason) => {
+                self.note_refusal(now, knock, name, reason.clone());
+                ReplyBody {
+                    id: Some(id),
+                    status: ReplyStatus::Refused,
+                    reason: Some(reason),
+                    data: None,
+                }
+            }
+        };
+        Some(body)
+    }
+
+    fn note_refusal(&mut self, now: Now, knock: &Knock<'_>, name: &Name, reason: String) {
+        let client = Principal::name(knock.principal).to_string();
+        let command = knock.command.chars().take(64).collect();
+        self.with(name, |printer| {
+            printer.event(now, EventKind::CommandRefused { client, command, reason });
+        });
+    }
+
+    fn reply(&mut self, knock: &Knock<'_>, body: ReplyBody) {
+        self.outputs.push_back(Output::Reply(Reply {
+            client: knock.principal.name().clone(),
+            printer: knock.printer.to_owned(),
+            command: knock.command.to_owned(),
+            body,
+        }));
+    }
+}

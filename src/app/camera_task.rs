@@ -1,0 +1,168 @@
+//! A camera's task: captures and scores at the pace that the core asks for. Frames never queue: the next one is taken
+//! only when the last was scored, and a late one is not caught up with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::scoring::SharedScorer;
+use crate::core::contract::Input;
+use crate::core::types::{FrameScore, Name};
+use crate::ports::{Bus, Frame, FrameSource, Publication};
+
+/// Draws what was seen on a frame: a JPEG.
+pub type Annotate = Arc<dyn Fn(&Frame, &FrameScore, &str) -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// Something besides scoring that a camera is asked to do.
+#[derive(Debug)]
+pub enum PictureRequest {
+    /// Publish the last scored frame as `image/failure`.
+    Failure,
+    /// Publish a fresh frame as `image/preview` and answer the ticket.
+    Preview {
+        /// [`crate::core::contract::Output::Snapshot`]'s ticket.
+        ticket: u64,
+    },
+}
+
+/// What a camera's task works with.
+pub struct CameraTask {
+    /// Of which printer.
+    pub printer: Name,
+    /// The camera's name.
+    pub camera: Name,
+    /// The camera.
+    pub source: Arc<dyn FrameSource>,
+    /// The shared scorer.
+    pub scorer: Arc<SharedScorer>,
+    /// Scores go here; when the core is behind, the camera waits rather than queue.
+    pub scores: mpsc::Sender<Input>,
+    /// Where pictures go.
+    pub bus: Option<Arc<dyn Bus>>,
+    /// Draws.
+    pub annotate: Annotate,
+}
+
+/// What a camera's task is told.
+pub struct Orders {
+    /// Time between frames; `None` rests the camera.
+    pub interval: watch::Receiver<Option<Duration>>,
+    /// Pictures wanted.
+    pub pictures: mpsc::Receiver<PictureRequest>,
+}
+
+/// How often a camera that gives no frames is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+impl CameraTask {
+    /// Works until cancelled.
+    pub async fn run(self, mut orders: Orders, cancel: CancellationToken) {
+        let mut last: Option<(Arc<Frame>, FrameScore)> = None;
+        let mut due = Instant::now();
+        loop {
+            let interval = *orders.interval.borrow_and_update();
+            self.source.set_wanted(interval.is_some());
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return self.source.set_wanted(false),
+                changed = orders.interval.changed() => {
+                    if changed.is_err() {
+                        return self.source.set_wanted(false);
+                    }
+                    due = due.min(Instant::now() + orders.interval.borrow().unwrap_or_default());
+                }
+                Some(request) = orders.pictures.recv() => {
+                    self.picture(request, last.as_ref(), &cancel).await;
+                }
+                scored = self.capture_and_score(due), if interval.is_some() => {
+                    let pace = interval.unwrap_or(ASK_AGAIN);
+                    match scored {
+                        Some(scored) => {
+                            due = (due + pace).max(Instant::now());
+                            last = Some(scored);
+                        }
+                        None => due = Instant::now() + pace.min(ASK_AGAIN),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn capture_and_score(&self, due: Instant) -> Option<(Arc<Frame>, FrameScore)> {
+        tokio::time::sleep_until(due).await;
+        // Why there is no frame, or no score, is in the camera's report and in the model's state.
+        let frame = Arc::new(self.source.capture().await.ok()?);
+        let score = match self.scorer.score(frame.clone()).await {
+            Ok(score) => score,
+            Err(why) => {
+                tracing::warn!(printer = %self.printer, camera = %self.camera, "not scored: {why}");
+                return None;
+            }
+        };
+        let input = Input::Score {
+            printer: self.printer.clone(),
+            camera: self.camera.clone(),
+            taken_ms: frame.taken_at.mono_ms,
+            score: score.clone(),
+        };
+        self.scores.send(input).await.ok()?;
+        Some((frame, score))
+    }
+
+    async fn picture(
+        &self,
+        request: PictureRequest,
+        last: Option<&(Arc<Frame>, FrameScore)>,
+        cancel: &CancellationToken,
+    ) {
+        match request {
+            PictureRequest::Failure => {
+                let Some((frame, score)) = last else { return };
+                match self.draw(frame, score).await {
+                    Ok(jpeg) => self
+                        .publish(Publication::FailureImage { printer: self.printer.clone(), jpeg }),
+                    Err(why) => {
+                        tracing::error!(printer = %self.printer, camera = %self.camera, "no failure picture: {why}");
+                    }
+                }
+            }
+            PictureRequest::Preview { ticket } => {
+                let outcome = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => Err("shutting down".to_owned()),
+                    outcome = self.preview() => outcome,
+                };
+                let _ = self.scores.send(Input::SnapshotTaken { ticket, outcome }).await;
+            }
+        }
+    }
+
+    async fn preview(&self) -> Result<(), String> {
+        if self.bus.is_none() {
+            return Err("there is no message bus to publish it on".to_owned());
+        }
+        self.source.set_wanted(true);
+        let frame = Arc::new(self.source.capture().await.map_err(|why| why.to_string())?);
+        let score = self.scorer.score(frame.clone()).await.map_err(|why| why.to_string())?;
+        let jpeg = self.draw(&frame, &score).await?;
+        self.publish(Publication::PreviewImage { printer: self.printer.clone(), jpeg });
+        Ok(())
+    }
+
+    async fn draw(&self, frame: &Arc<Frame>, score: &FrameScore) -> Result<Vec<u8>, String> {
+        let caption = format!("{} / {}", self.printer, self.camera);
+        let (annotate, frame, score) = (self.annotate.clone(), frame.clone(), score.clone());
+        tokio::task::spawn_blocking(move || annotate(&frame, &score, &caption))
+            .await
+            .unwrap_or_else(|error| Err(format!("drawing ended abnormally: {error}")))
+    }
+
+    fn publish(&self, publication: Publication) {
+        if let Some(bus) = &self.bus {
+            bus.publish(publication);
+        }
+    }
+}

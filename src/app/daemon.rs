@@ -1,0 +1,209 @@
+//! The daemon: starts every task, and ends them in order within the budget.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::camera_task::{Annotate, CameraTask, Orders};
+use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
+use super::health::{self, BusFacts};
+use super::persist;
+use super::scoring::{ModelLoader, SharedScorer, keep_model};
+use super::watchdog;
+use crate::core::Core;
+use crate::core::contract::{Input, Setup};
+use crate::core::types::Name;
+use crate::ports::{Bus, Clock, FrameSource, PrinterLink, Requests, Store};
+
+/// Everything the daemon works with, already wired.
+pub struct Parts {
+    /// The core's settings.
+    pub setup: Setup,
+    /// Both clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Every printer.
+    pub links: BTreeMap<Name, Arc<dyn PrinterLink>>,
+    /// Every camera, by printer and name.
+    pub cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>>,
+    /// Loads the model.
+    pub model: Arc<dyn ModelLoader>,
+    /// Time between self-tests.
+    pub self_test_every: Duration,
+    /// Draws what was seen.
+    pub annotate: Annotate,
+    /// The bus and its requests, if there is one.
+    pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
+    /// What survives a restart.
+    pub store: Arc<dyn Store>,
+}
+
+/// Each may take so long to end, in order; together they stay within five seconds.
+const END_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Requests, inputs and scores that may wait for the core; whoever is faster waits in turn.
+const QUEUE: usize = 64;
+/// Durable items that may wait for the disk.
+const DURABLE_QUEUE: usize = 1_024;
+
+struct Named(&'static str, JoinHandle<()>);
+
+/// Runs until `cancel`, then shuts down: requests are refused, cameras stop, the core takes in what is waiting without
+/// acting, the store is flushed, the bus says `offline`.
+pub async fn run(parts: Parts, cancel: CancellationToken) {
+    let tracker = TaskTracker::new();
+    let (inputs, input_queue) = mpsc::channel(QUEUE);
+    let (scores, score_queue) = mpsc::channel(QUEUE);
+    let (durable, durable_queue) = mpsc::channel(DURABLE_QUEUE);
+    let heartbeat = Arc::new(AtomicU64::new(parts.clock.now().mono_ms));
+    let scorer = SharedScorer::new(parts.clock.clone());
+    let (bus, requests, facts) = match parts.bus {
+        Some((bus, requests, facts)) => (Some(bus), Some(requests), Some(facts)),
+        None => (None, None, None),
+    };
+    let links = Arc::new(parts.links);
+    let actuator = Actuator {
+        links: links.clone(),
+        inputs: inputs.clone(),
+        tracker: tracker.clone(),
+        cancel: cancel.child_token(),
+    };
+
+    let mut orders = BTreeMap::new();
+    for ((printer, camera), source) in parts.cameras {
+        let (interval, interval_orders) = watch::channel(None);
+        let (pictures, picture_orders) = mpsc::channel(4);
+        orders.insert((printer.clone(), camera.clone()), CameraOrders { interval, pictures });
+        tracker.spawn(forward_report(
+            printer.clone(),
+            camera.clone(),
+            source.clone(),
+            inputs.clone(),
+            cancel.clone(),
+        ));
+        let task = CameraTask {
+            printer,
+            camera,
+            source,
+            scorer: scorer.clone(),
+            scores: scores.clone(),
+            bus: bus.clone(),
+            annotate: parts.annotate.clone(),
+        };
+        let its_orders = Orders { interval: interval_orders, pictures: picture_orders };
+        tracker.spawn(task.run(its_orders, cancel.clone()));
+    }
+    for (printer, link) in links.iter() {
+        tracker.spawn(forward_status(
+            printer.clone(),
+            link.clone(),
+            inputs.clone(),
+            cancel.clone(),
+        ));
+    }
+    tracker.spawn(keep_model(
+        scorer.clone(),
+        parts.model,
+        parts.self_test_every,
+        inputs.clone(),
+        cancel.clone(),
+    ));
+    if let (Some(bus), Some(facts)) = (&bus, facts) {
+        tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
+    }
+    tracker.spawn(watchdog::run(
+        parts.clock.clone(),
+        heartbeat.clone(),
+        scorer.clone(),
+        cancel.clone(),
+    ));
+
+    let act = {
+        let actuator = actuator.clone();
+        move |action| actuator.act(action)
+    };
+    let persisting =
+        tokio::spawn(persist::run(durable_queue, parts.store.clone(), bus.clone(), act));
+    let core_task = CoreTask {
+        core: Core::new(parts.setup),
+        clock: parts.clock.clone(),
+        bus: bus.clone(),
+        actuator,
+        durable,
+        cameras: orders,
+        heartbeat,
+    };
+    let sources = Sources { requests, inputs: input_queue, scores: score_queue };
+    let core = tokio::spawn(core_task.run(sources, cancel.clone()));
+    drop((inputs, scores));
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    cancel.cancelled().await;
+    tracing::info!("shutting down");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracker.close();
+    end(Named("the core", core)).await;
+    if tokio::time::timeout(END_WITHIN, tracker.wait()).await.is_err() {
+        tracing::error!(left = tracker.len(), "cameras or printers did not end in time");
+    }
+    end(Named("the store's queue", persisting)).await;
+    if let Some(bus) = bus
+        && tokio::time::timeout(END_WITHIN, bus.close()).await.is_err()
+    {
+        tracing::error!("the bus did not end in time: its last will says offline");
+    }
+}
+
+async fn end(Named(name, mut task): Named) {
+    if tokio::time::timeout(END_WITHIN, &mut task).await.is_err() {
+        tracing::error!("{name} did not end in time and is aborted");
+        task.abort();
+    }
+}
+
+async fn forward_status(
+    printer: Name,
+    link: Arc<dyn PrinterLink>,
+    inputs: mpsc::Sender<Input>,
+    cancel: CancellationToken,
+) {
+    let mut status = link.status();
+    let forward = async {
+        loop {
+            let link = status.borrow_and_update().clone();
+            let input = Input::Printer { printer: printer.clone(), link };
+            if inputs.send(input).await.is_err() || status.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = cancel.run_until_cancelled(forward).await;
+}
+
+async fn forward_report(
+    printer: Name,
+    camera: Name,
+    source: Arc<dyn FrameSource>,
+    inputs: mpsc::Sender<Input>,
+    cancel: CancellationToken,
+) {
+    let mut report = source.report();
+    let forward = async {
+        loop {
+            let input = Input::Source {
+                printer: printer.clone(),
+                camera: camera.clone(),
+                report: report.borrow_and_update().clone(),
+            };
+            if inputs.send(input).await.is_err() || report.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = cancel.run_until_cancelled(forward).await;
+}

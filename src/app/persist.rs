@@ -1,0 +1,84 @@
+//! What must be on disk before it is announced or done, in order, off the core's task.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::core::contract::{Action, PrinterMemory};
+use crate::core::event::Event;
+use crate::core::types::Name;
+use crate::ports::{Bus, Store};
+
+/// Something durable, or something that must wait for it.
+#[derive(Debug)]
+pub enum Durable {
+    /// An event: on disk first, then announced.
+    Event(Event),
+    /// A printer's memory.
+    Memory(Name, PrinterMemory),
+    /// The request ids a client has used.
+    Answered(Name, Vec<String>),
+    /// A client's action: only once its request's id is on disk, so that it cannot take effect twice.
+    ThenAct(Action),
+}
+
+/// Keys of the store's documents.
+pub mod keys {
+    use crate::core::types::Name;
+
+    /// Every printer's memory is below this.
+    pub const MEMORY: &str = "memory/";
+    /// Every client's used ids are below this.
+    pub const ANSWERED: &str = "answered/";
+
+    /// A printer's memory.
+    pub fn memory(printer: &Name) -> String {
+        format!("{MEMORY}{printer}")
+    }
+
+    /// A client's used ids.
+    pub fn answered(client: &Name) -> String {
+        format!("{ANSWERED}{client}")
+    }
+}
+
+/// Works through the queue until it closes; then everything is on disk. A fault of the store is logged and the rest goes
+/// on: a full disk must not keep a print from being paused.
+pub async fn run(
+    mut queue: mpsc::Receiver<Durable>,
+    store: Arc<dyn Store>,
+    bus: Option<Arc<dyn Bus>>,
+    act: impl Fn(Action) + Send,
+) {
+    while let Some(item) = queue.recv().await {
+        let done = match item {
+            Durable::Event(event) => {
+                let done = store.append_event(event).await;
+                if let Some(bus) = &bus {
+                    bus.outbox_grew();
+                }
+                done
+            }
+            Durable::Memory(printer, memory) => put(&store, keys::memory(&printer), &memory).await,
+            Durable::Answered(client, ids) => put(&store, keys::answered(&client), &ids).await,
+            Durable::ThenAct(action) => {
+                act(action);
+                Ok(())
+            }
+        };
+        if let Err(fault) = done {
+            tracing::error!("not stored: {fault}");
+        }
+    }
+}
+
+async fn put(
+    store: &Arc<dyn Store>,
+    key: String,
+    value: &impl serde::Serialize,
+) -> Result<(), crate::ports::StoreFault> {
+    match serde_json::to_value(value) {
+        Ok(value) => store.put(key, value).await,
+        Err(error) => Err(crate::ports::StoreFault(format!("{key}: {error}"))),
+    }
+}

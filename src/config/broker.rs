@@ -1,0 +1,202 @@
+//! Checks `[mqtt]` and `[[mqtt.client]]`.
+
+use std::collections::BTreeSet;
+
+use super::check::{Context, name};
+use super::checked::{Login, Mqtt, Tls};
+use super::problem::{Key, nearest};
+use super::raw;
+use super::shape::one_of;
+use crate::core::authz::{Grant, Grants, Right};
+use crate::core::types::Name;
+
+/// Presets of [`Right::from_word`].
+const PRESETS: [&str; 3] = ["observer", "household", "owner"];
+
+/// The broker, if there is one.
+pub(super) fn check(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Mqtt> {
+    let section = Key::new("mqtt");
+    let base = base(context, &section.at("base"), &raw.base);
+    let tls = tls(context, raw);
+    let Some(host) = &raw.host else {
+        if !raw.client.is_empty() {
+            let why = "there are clients, and no broker to hear them through";
+            context.warning(&section.at("host"), why, "write host = \"127.0.0.1\" under [mqtt]");
+        }
+        return None;
+    };
+    let host_is_good = host_is_good(context, &section.at("host"), host);
+    let login = login(context, raw);
+    if tls.is_none() && login.as_ref().is_some_and(|login| login.password.is_some()) {
+        let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        if host_is_good && !local {
+            let why = "the password crosses the network as plain text";
+            context.warning(&section.at("tls"), why, "write tls = true, if the broker speaks TLS");
+        }
+    }
+    let client_id = raw.client_id.clone().unwrap_or_else(|| raw.base.replace('/', "-"));
+    Some(Mqtt {
+        host: host.clone(),
+        port: raw.port.unwrap_or(if tls.is_some() { 8883 } else { 1883 }),
+        tls,
+        login,
+        base: base?,
+        client_id,
+    })
+}
+
+fn tls(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Tls> {
+    let key = Key::new("mqtt").at("ca_file");
+    let ca_file = raw.ca_file.as_ref().map(|file| context.path(file));
+    if let Some(file) = &ca_file {
+        if !raw.tls {
+            let write = "write tls = true, or leave ca_file out";
+            context.warning(&key, "is not used without TLS", write);
+        }
+        if let Err(error) = std::fs::File::open(file) {
+            let write = format!("put the authority's PEM file at {}", file.display());
+            context.error(&key, format!("cannot be read: {error}"), write);
+        }
+    }
+    raw.tls.then_some(Tls { ca_file })
+}
+
+fn host_is_good(context: &mut Context<'_>, key: &Key, host: &str) -> bool {
+    let bare = host.rsplit("://").next().unwrap_or_default();
+    let bare = bare.split('/').next().unwrap_or_default();
+    let is_address = bare.parse::<std::net::IpAddr>().is_ok();
+    let (bare, port) = match bare.rsplit_once(':') {
+        Some((bare, port)) if !is_address => (bare, Some(port)),
+        _ => (bare, None),
+    };
+    let odd = bare.is_empty() || bare.contains(|c: char| c.is_whitespace() || "@#?[]".contains(c));
+    if bare == host && !odd {
+        return true;
+    }
+    let bare = if odd { "127.0.0.1" } else { bare };
+    let port = port.map(|port| format!(" and port = {port}")).unwrap_or_default();
+    let why = "must be a host name or an address alone";
+    context.error(key, why, format!("write host = \"{bare}\"{port}"));
+    false
+}
+
+fn login(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
+    let key = Key::new("mqtt").at("username");
+    let password = context.keyring.mqtt.take();
+    let moving = |client: &raw::Client| {
+        let rights = client.rights.iter().flatten().filter_map(|word| Right::from_word(word));
+        rights.flatten().any(|right| right != Right::View)
+    };
+    match (&raw.username, &password) {
+        (None, Some(_)) => {
+            let why = "is missing, and the secrets file has a password for it";
+            context.error(&key, why, "write username = \"strandwatch\" under [mqtt]");
+        }
+        (Some(_), None) => {
+            let write = "write into the secrets file: [mqtt] password = \"…\"";
+            context.warning(&key, "has no password in the secrets file", write);
+        }
+        (None, None) if raw.client.iter().any(moving) => {
+            let why = "the broker is used without a login: if others need none either, anybody in the network can command as any client";
+            let write = "give the broker logins and an ACL (config/README.md), then write username = \"strandwatch\"";
+            context.warning(&key, why, write);
+        }
+        _ => {}
+    }
+    raw.username.clone().map(|username| Login { username, password })
+}
+
+fn base(context: &mut Context<'_>, key: &Key, base: &str) -> Option<String> {
+    let odd = |c: char| matches!(c, '#' | '+' | '\0') || c.is_whitespace();
+    let good = !base.starts_with('$') && base.split('/').all(|level| !level.is_empty());
+    if good && !base.contains(odd) && base.len() <= 128 {
+        return Some(base.to_owned());
+    }
+    let why =
+        "must be topic levels such as home/printers: no empty level, no space, #, + or leading $";
+    context.error(key, why, "write base = \"strandwatch\"");
+    None
+}
+
+/// Every client's rights.
+pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
+    let mut grants = Grants::default();
+    let mut voters = 0;
+    for (index, client) in raw.mqtt.client.iter().enumerate() {
+        let key = Key::new("mqtt").at("client").item(index);
+        let rights = rights(context, &key.at("rights"), client);
+        let printers = printers(context, &key.at("printers"), client, &raw.printer);
+        // Where the name is missing altogether, that has been said already.
+        let Some(text) = &client.name else { continue };
+        let Some(name) = name(context, &key.at("name"), text) else { continue };
+        if text == "strandwatch" || raw.mqtt.username.as_ref() == Some(text) {
+            let why = "is Strandwatch's own name at the broker";
+            context.error(&key.at("name"), why, "give the client a name of its own");
+        }
+        voters += u32::from(rights.contains(&Right::Vote));
+        if grants.0.insert(name, Grant { rights, printers }).is_some() {
+            let why = format!("another client has the name {text:?}");
+            context.error(&key.at("name"), why, "give each its own, or put their rights together");
+        }
+    }
+    if raw.act.votes_needed > voters.max(1) {
+        let why = format!("only {voters} clients have the right to vote");
+        let write = format!("write votes_needed = {}", voters.max(1));
+        context.warning(&Key::new("act").at("votes_needed"), why, write);
+    }
+    grants
+}
+
+fn rights(context: &mut Context<'_>, key: &Key, client: &raw::Client) -> BTreeSet<Right> {
+    let Some(words) = &client.rights else { return BTreeSet::new() };
+    let all: Vec<&str> = Right::ALL.iter().map(|right| right.name()).chain(PRESETS).collect();
+    if words.is_empty() {
+        let write = "write rights = [\"observer\"], or take the client out";
+        context.error(key, "a client without rights is refused everything", write);
+    }
+    let mut rights = BTreeSet::new();
+    for (index, word) in words.iter().enumerate() {
+        match Right::from_word(word) {
+            Some(meant) => rights.extend(meant),
+            None => {
+                let shown: Vec<String> = all.iter().map(|word| format!("{word:?}")).collect();
+                let write = match nearest(word, all.iter().copied()) {
+                    Some(meant) => format!("did you mean {meant:?}?"),
+                    None => format!("write {}", one_of(&shown)),
+                };
+                context.error(&key.item(index), "there is no such right or preset", write);
+            }
+        }
+    }
+    rights
+}
+
+fn printers(
+    context: &mut Context<'_>,
+    key: &Key,
+    client: &raw::Client,
+    printers: &[raw::Printer],
+) -> Option<BTreeSet<Name>> {
+    let words = client.printers.as_ref()?;
+    let default = [raw::Printer::default()];
+    let printers = if printers.is_empty() { &default[..] } else { printers };
+    let known: Vec<&str> = printers.iter().map(|printer| printer.name.as_str()).collect();
+    if words.is_empty() {
+        let write = format!("write printers = [{:?}], or leave it out for every printer", known[0]);
+        context.error(key, "a client without printers is refused everything", write);
+    }
+    let mut names = BTreeSet::new();
+    for (index, word) in words.iter().enumerate() {
+        if !known.contains(&word.as_str()) {
+            let shown: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
+            let write = match nearest(word, known.iter().copied()) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => format!("write {}", one_of(&shown)),
+            };
+            context.error(&key.item(index), "there is no printer of that name", write);
+        }
+        // A known name that is not valid has been reported where it is given.
+        names.extend(Name::parse(word).ok());
+    }
+    Some(names)
+}

@@ -1,0 +1,420 @@
+//! The shape of `strandwatch.toml` and of `secrets.toml`. The doc comments are the user's documentation: they stand in
+//! `config/reference.toml`. Ranges and formats given here are what [`super::shape`] checks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::units::{Bytes, Span};
+use crate::core::command::ActionChoice;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Raw {
+    /// The file with API keys and passwords. It must belong to the user that runs Strandwatch, be readable by nobody else
+    /// (`chmod 600`) and lie outside `printer_data/config`, which people back up in public. Without this key it is
+    /// `~/.config/strandwatch/secrets.toml`, or `/etc/strandwatch/secrets.toml` when this file lies in `/etc/strandwatch`.
+    #[schemars(example = &"~/.config/strandwatch/secrets.toml")]
+    pub secrets: Option<PathBuf>,
+    /// The printers to watch. Without any: the one behind the Moonraker of this host.
+    pub printer: Vec<Printer>,
+    /// How to see and to judge.
+    pub watch: Watch,
+    /// What to do about a failure.
+    pub act: Act,
+    /// The message broker.
+    pub mqtt: Mqtt,
+    /// What survives a restart.
+    pub store: Store,
+    /// What is logged, and where to.
+    pub log: Log,
+}
+
+/// A printer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Printer {
+    /// Its name in topics, events and commands: small letters, digits, `_` and `-`.
+    pub name: String,
+    /// Where its Moonraker answers: `ws://host:7125/websocket` (`http://host:7125` means the same; `wss` and `https` use
+    /// TLS), or the path of its unix socket, which needs no API key.
+    pub moonraker: String,
+    /// Its cameras. Without any: the first camera that is enabled in Moonraker.
+    pub camera: Vec<Camera>,
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        Self {
+            name: "printer".to_owned(),
+            moonraker: "ws://127.0.0.1:7125/websocket".to_owned(),
+            camera: Vec::new(),
+        }
+    }
+}
+
+/// A camera.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Camera {
+    /// Its name in events; the cameras of one printer must differ in it.
+    pub name: String,
+    /// Where its address comes from. Leave it out when you give `url`, `device` or `path`.
+    #[schemars(example = &"moonraker")]
+    pub from: Option<CameraFrom>,
+    /// Its name in Moonraker (Mainsail and Fluidd show it). Without it: the first one that is enabled.
+    #[schemars(example = &"bed")]
+    pub webcam: Option<String>,
+    /// Its address instead: `http`, `https`, `rtsp` or `rtsps`. A user name may stand in it, a password may not: that goes
+    /// into the secrets file as `password` under `[printer.NAME.camera.NAME]`.
+    #[schemars(example = &"http://127.0.0.1:8080/?action=stream")]
+    pub url: Option<String>,
+    /// A V4L2 device instead.
+    #[schemars(example = &"/dev/video0")]
+    pub device: Option<PathBuf>,
+    /// A video file or a folder of pictures instead, to try things out.
+    #[schemars(example = &"~/pictures")]
+    pub path: Option<PathBuf>,
+    /// How its address is to be read. Without it, Strandwatch goes by what Moonraker says, or by the URL.
+    #[schemars(example = &"mjpeg")]
+    pub kind: Option<UrlKind>,
+    /// Clockwise degrees to turn the picture by. Without it: what Moonraker says, else 0.
+    #[schemars(extend("enum" = [0, 90, 180, 270]), example = 0)]
+    pub rotate: Option<u16>,
+    /// Mirror left and right, after turning. Without it: what Moonraker says, else false.
+    #[schemars(example = false)]
+    pub flip_horizontal: Option<bool>,
+    /// Mirror top and bottom, after turning. Without it: what Moonraker says, else false.
+    #[schemars(example = false)]
+    pub flip_vertical: Option<bool>,
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self {
+            name: "camera".to_owned(),
+            from: None,
+            webcam: None,
+            url: None,
+            device: None,
+            path: None,
+            kind: None,
+            rotate: None,
+            flip_horizontal: None,
+            flip_vertical: None,
+        }
+    }
+}
+
+/// Who knows a camera's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CameraFrom {
+    /// Moonraker's list of webcams.
+    Moonraker,
+}
+
+/// How a camera's URL is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UrlKind {
+    /// JPEG after JPEG over HTTP (`multipart/x-mixed-replace`).
+    Mjpeg,
+    /// One JPEG a request.
+    Snapshot,
+    /// RTSP, with whatever codec there is a decoder for.
+    Rtsp,
+    /// HTTP live streaming (a playlist that ends with `.m3u8`).
+    Hls,
+}
+
+/// How to see and to judge.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Watch {
+    /// How frames add up to a verdict.
+    pub rule: Rule,
+    /// How many times in 100 hours of good printing you would accept that Strandwatch acts wrongly. Smaller is more patient.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub false_alarms_per_100h: f64,
+    /// How many times in 100 hours of good printing you would accept a wrong alert; at least the number above.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub alert_false_alarms_per_100h: f64,
+    /// Time between two scored frames while all is well.
+    #[schemars(extend("x-least" = "100ms", "x-most" = "1m"))]
+    pub clear_interval: Span,
+    /// Time between two scored frames while something looks wrong; at most `clear_interval`.
+    #[schemars(extend("x-least" = "50ms", "x-most" = "1m"))]
+    pub suspect_interval: Span,
+    /// Frames closer together than this show much the same and count together as one. A longer time is more patient.
+    #[schemars(extend("x-least" = "1s", "x-most" = "5m"))]
+    pub correlation_time: Span,
+    /// How long a print may run unseen before people are told.
+    #[schemars(extend("x-least" = "5s", "x-most" = "1h"))]
+    pub blind_alert_after: Span,
+    /// How often a known picture of a failure goes through the whole chain, to prove that it would be noticed.
+    #[schemars(extend("x-least" = "1m", "x-most" = "24h"))]
+    pub self_test_every: Span,
+    /// The detector, by its name in the model folder's `manifest.toml`. Without it: the one the manifest names first.
+    #[schemars(example = &"strands")]
+    pub model: Option<String>,
+    /// The folder with `manifest.toml` and the models. Without it: the folder that came with Strandwatch.
+    #[schemars(example = &"~/strandwatch/models")]
+    pub models: Option<PathBuf>,
+    /// ONNX Runtime's shared library. Without it: `$ORT_DYLIB_PATH`, else what came with Strandwatch.
+    #[schemars(example = &"~/strandwatch/libonnxruntime.so")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Threads for one inference. The print comes first: leave at least one core to Klipper.
+    #[schemars(range(min = 1, max = 64))]
+    pub threads: u32,
+    /// For `rule = "tsd"`: The Spaghetti Detective's sensitivity. Larger fires sooner.
+    #[schemars(range(min = 0.1, max = 10.0))]
+    pub tsd_sensitivity: f64,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            rule: Rule::Evidence,
+            false_alarms_per_100h: 1.0,
+            alert_false_alarms_per_100h: 5.0,
+            clear_interval: Span(Duration::from_secs(2)),
+            suspect_interval: Span(Duration::from_millis(500)),
+            correlation_time: Span(Duration::from_secs(10)),
+            blind_alert_after: Span(Duration::from_secs(60)),
+            self_test_every: Span(Duration::from_secs(30 * 60)),
+            model: None,
+            models: None,
+            onnxruntime: None,
+            threads: 2,
+            tsd_sensitivity: 1.0,
+        }
+    }
+}
+
+/// How frames add up to a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rule {
+    /// Calibrated evidence over time, weighed against the false alarms you tolerate.
+    Evidence,
+    /// The Spaghetti Detective's moving averages, for comparison.
+    Tsd,
+}
+
+/// What to do about a failure.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Act {
+    /// Whether to act at all after a start. Without it Strandwatch only tells people; clients can `arm` and `disarm` it.
+    pub armed: bool,
+    /// What to do when a failure is certain enough.
+    pub on_failure: ActionChoice,
+    /// Time for people to dismiss it before Strandwatch acts; "0s" acts at once.
+    #[schemars(extend("x-least" = "0s", "x-most" = "1h"))]
+    pub veto: Span,
+    /// How many clients must agree before their `confirm` or `dismiss` counts.
+    #[schemars(range(min = 1, max = 100))]
+    pub votes_needed: u32,
+    /// How often an action is tried until the printer reports it done.
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: u32,
+    /// How long the printer may take to report an action done before it is tried again. A PAUSE macro may take a while.
+    #[schemars(extend("x-least" = "1s", "x-most" = "5m"))]
+    pub confirm_within: Span,
+}
+
+impl Default for Act {
+    fn default() -> Self {
+        Self {
+            armed: true,
+            on_failure: ActionChoice::Pause,
+            veto: Span(Duration::from_secs(30)),
+            votes_needed: 1,
+            attempts: 3,
+            confirm_within: Span(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// The message broker.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mqtt {
+    /// Whose broker it is.
+    pub broker: Broker,
+    /// Its host name or address. Without it there is no bus: Strandwatch watches and acts, tells nobody, and takes no
+    /// commands.
+    #[schemars(example = &"127.0.0.1")]
+    pub host: Option<String>,
+    /// Its port. Without it: 1883, or 8883 with TLS.
+    #[schemars(range(min = 1), example = 1883)]
+    pub port: Option<u16>,
+    /// Whether to speak TLS. Needed wherever the password would cross a network.
+    pub tls: bool,
+    /// The certificate authority that signed the broker's certificate, PEM. Without it: those the system trusts.
+    #[schemars(example = &"/etc/mosquitto/ca.pem")]
+    pub ca_file: Option<PathBuf>,
+    /// Strandwatch's own user name at the broker. Its password is `password` under `[mqtt]` in the secrets file.
+    #[schemars(example = &"strandwatch")]
+    pub username: Option<String>,
+    /// The first levels of every topic. Two daemons at one broker need two.
+    pub base: String,
+    /// Strandwatch's client id at the broker. Without it: `base`, its `/` replaced by `-`.
+    #[schemars(example = &"strandwatch")]
+    pub client_id: Option<String>,
+    /// Who may ask for what. A client that is not listed is refused everything.
+    pub client: Vec<Client>,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            broker: Broker::External,
+            host: None,
+            port: None,
+            tls: false,
+            ca_file: None,
+            username: None,
+            base: "strandwatch".to_owned(),
+            client_id: None,
+            client: Vec::new(),
+        }
+    }
+}
+
+/// Whose broker it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Broker {
+    /// Yours: you give each client its login and the broker its ACL (`config/README.md` has one).
+    External,
+}
+
+/// A client and its rights.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Client {
+    /// Its user name at the broker, which is also its level in the topics: small letters, digits, `_` and `-`.
+    #[schemars(extend("x-required" = true), example = &"phone")]
+    pub name: Option<String>,
+    /// What it may do: `view`, `vote`, `pause`, `resume`, `cancel`, `configure`, or the presets `observer` (view),
+    /// `household` (view, vote, pause) and `owner` (all).
+    #[schemars(extend("x-required" = true), example = ["household"])]
+    pub rights: Option<Vec<String>>,
+    /// On which printers, by name. Without it: on every one.
+    #[schemars(example = ["printer"])]
+    pub printers: Option<Vec<String>>,
+}
+
+/// What survives a restart.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    /// The database. Without it: `~/.local/share/strandwatch/strandwatch.db`; for root and under systemd's
+    /// `StateDirectory=`, `strandwatch.db` in `/var/lib/strandwatch` or that directory.
+    #[schemars(example = &"~/.local/share/strandwatch/strandwatch.db")]
+    pub path: Option<PathBuf>,
+    /// The folder for pictures of incidents. Without it: `evidence` beside the database.
+    #[schemars(example = &"~/.local/share/strandwatch/evidence")]
+    pub evidence: Option<PathBuf>,
+    /// How much those pictures may take before the oldest go.
+    #[schemars(extend("x-least" = "1MB", "x-most" = "1000GB"))]
+    pub evidence_quota: Bytes,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: None, evidence: None, evidence_quota: Bytes(500_000_000) }
+    }
+}
+
+/// What is logged, and where to.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    /// How much.
+    pub level: LogLevel,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Auto }
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Faults that need somebody.
+    Error,
+    /// And what may become one.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And why.
+    Debug,
+    /// And every message.
+    Trace,
+}
+
+/// In which form the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// The journal under systemd, else text.
+    Auto,
+    /// Lines for people on standard error.
+    Text,
+    /// One JSON object a line on standard error.
+    Json,
+    /// systemd's journal.
+    Journal,
+}
+
+/// What `secrets.toml` may hold.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Secrets {
+    /// By the printer's name.
+    pub printer: BTreeMap<String, PrinterSecrets>,
+    /// For the broker.
+    pub mqtt: MqttSecrets,
+}
+
+/// A printer's secrets.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PrinterSecrets {
+    /// Moonraker's API key.
+    #[schemars(with = "Option<String>")]
+    pub api_key: Option<SecretString>,
+    /// By the camera's name.
+    pub camera: BTreeMap<String, CameraSecrets>,
+}
+
+/// A camera's secrets.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CameraSecrets {
+    /// The password that belongs to the user name in the camera's URL.
+    #[schemars(with = "Option<String>")]
+    pub password: Option<SecretString>,
+}
+
+/// The broker's secrets.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct MqttSecrets {
+    /// The password that belongs to `mqtt.username`.
+    #[schemars(with = "Option<String>")]
+    pub password: Option<SecretString>,
+}

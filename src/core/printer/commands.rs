@@ -1,0 +1,142 @@
+//! What a client's admitted command does.
+
+use serde_json::Value;
+
+use super::{Printer, SnapshotTicket};
+use crate::core::action::Origin;
+use crate::core::authz::Principal;
+use crate::core::command::{Command, Setting};
+use crate::core::contract::{Output, Reply, ReplyBody, ReplyStatus};
+use crate::core::event::EventKind;
+use crate::core::incident::Vote;
+use crate::core::types::Now;
+
+/// An admitted command and whom to answer.
+pub struct Asked<'a> {
+    /// Who asks.
+    pub by: &'a Principal,
+    /// The request's id.
+    pub request: String,
+    /// The command's name.
+    pub command_name: &'static str,
+    /// What.
+    pub command: Command,
+}
+
+/// The answer at once, or `None` when it comes later.
+type Answer = Option<Result<Option<Value>, String>>;
+
+impl Printer {
+    /// Carries out a command.
+    pub fn on_command(&mut self, now: Now, asked: Asked<'_>, next_id: &mut u64) -> Answer {
+        match asked.command {
+            Command::Status => Some(Ok(serde_json::to_value(self.state_document(now)).ok())),
+            Command::Snapshot => {
+                let ticket = *next_id;
+                *next_id += 1;
+                self.snapshots.push(SnapshotTicket {
+                    ticket,
+                    client: asked.by.name().clone(),
+                    request: asked.request,
+                });
+                self.outputs.push_back(Output::Snapshot { printer: self.name.clone(), ticket });
+                None
+            }
+            Command::Confirm => Some(self.vote(now, asked.by, Vote::Confirm)),
+            Command::Dismiss => Some(self.vote(now, asked.by, Vote::Dismiss)),
+            Command::Snooze { minutes } => {
+                self.snoozed_until_ms =
+                    (minutes > 0).then(|| now.mono_ms.saturating_add(u64::from(minutes) * 60_000));
+                if minutes > 0 {
+                    self.drop_policy_actions();
+                }
+                Some(Ok(None))
+            }
+            Command::Arm => {
+                self.memory.armed = Some(true);
+                Some(Ok(None))
+            }
+            Command::Disarm => {
+                self.memory.armed = Some(false);
+                self.drop_policy_actions();
+                Some(Ok(None))
+            }
+            Command::Set { setting } => {
+                match setting {
+                    Setting::Action(action) => self.memory.on_failure = Some(action),
+                    Setting::FalseAlarmsPer100h(rate) => {
+                        self.memory.false_alarms_per_100h = Some(rate);
+                    }
+                }
+                Some(Ok(None))
+            }
+            Command::Printer { action } => {
+                let origin = Origin::Client {
+                    client: asked.by.name().clone(),
+                    request: asked.request,
+                    command: asked.command_name.to_owned(),
+                };
+                match self.begin_action(now, action, origin, next_id) {
+                    Ok(()) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            }
+        }
+    }
+
+    /// The application has published a snapshot, or could not.
+    pub fn on_snapshot_taken(&mut self, ticket: u64, outcome: &Result<(), String>) {
+        let Some(index) = self.snapshots.iter().position(|open| open.ticket == ticket) else {
+            return;
+        };
+        let open = self.snapshots.remove(index);
+        let (status, reason) = match outcome {
+            Ok(()) => (ReplyStatus::Ok, None),
+            Err(why) => (ReplyStatus::Failed, Some(why.clone())),
+        };
+        self.outputs.push_back(Output::Reply(Reply {
+            client: open.client,
+            printer: self.name.to_string(),
+            command: "snapshot".to_owned(),
+            body: ReplyBody { id: Some(open.request), status, reason, data: None },
+        }));
+    }
+
+    fn vote(&mut self, now: Now, by: &Principal, vote: Vote) -> Result<Option<Value>, String> {
+        let needed = self.setup.act.votes_needed.max(1);
+        let Some(incident) = self.incident.as_mut() else {
+            return Err("no incident is open: there is nothing to vote on".to_owned());
+        };
+        incident.votes.insert(by.name().clone(), vote);
+        let voters = incident.voters(vote);
+        let count = u32::try_from(voters.len()).unwrap_or(u32::MAX);
+        let id = incident.id.clone();
+        let decided = count >= needed;
+        let data = serde_json::json!({
+            "incident": id, "votes": count, "votes_needed": needed, "decided": decided,
+        });
+        if decided {
+            match vote {
+                Vote::Confirm if !incident.confirmed => {
+                    incident.confirmed = true;
+                    self.event(now, EventKind::Confirmed { incident: id, by: voters });
+                }
+                Vote::Confirm => {}
+                Vote::Dismiss => self.dismiss_incident(now, id, voters),
+            }
+        }
+        Ok(Some(data))
+    }
+
+    fn dismiss_incident(&mut self, now: Now, incident: String, by: Vec<String>) {
+        for camera in self.cameras.values_mut() {
+            match &camera.last {
+                Some(score) => camera.detector.dismiss(score),
+                None => camera.detector.forget(),
+            }
+        }
+        self.drop_policy_actions();
+        self.incident = None;
+        self.event(now, EventKind::Dismissed { incident, by });
+    }
+}

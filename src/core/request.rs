@@ -1,0 +1,141 @@
+//! Requests at the door: what must hold before a command is even looked at. Doubt refuses.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::authz::{Grants, Principal};
+use super::command::{BadRequest, CommandRow, FRESHNESS_S, Request, parse, row};
+use super::contract::{ReplyBody, ReplyStatus};
+use super::print::Job;
+use super::types::{Name, Now};
+
+/// How many request ids are remembered for each client.
+const IDS_KEPT: usize = 256;
+
+/// The ids each client has used: a command takes effect at most once, over restarts too.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    used: BTreeMap<Name, VecDeque<String>>,
+}
+
+impl Ledger {
+    /// The ledger as an earlier run left it.
+    pub fn new(answered: BTreeMap<Name, Vec<String>>) -> Self {
+        Self { used: answered.into_iter().map(|(client, ids)| (client, ids.into())).collect() }
+    }
+
+    /// Whether the client has used this id.
+    pub fn knows(&self, client: &Name, id: &str) -> bool {
+        self.used.get(client).is_some_and(|ids| ids.iter().any(|used| used == id))
+    }
+
+    /// Notes an id; returns every id kept for the client.
+    pub fn note(&mut self, client: &Name, id: &str) -> Vec<String> {
+        let ids = self.used.entry(client.clone()).or_default();
+        if ids.len() == IDS_KEPT {
+            ids.pop_front();
+        }
+        ids.push_back(id.to_owned());
+        ids.iter().cloned().collect()
+    }
+}
+
+/// A request as it came.
+pub struct Knock<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// The topic's printer level.
+    pub printer: &'a str,
+    /// The topic's command level.
+    pub command: &'a str,
+    /// Whether the broker had retained it.
+    pub retained: bool,
+    /// Its body.
+    pub payload: &'a [u8],
+}
+
+/// What the door knows.
+pub struct Door<'a> {
+    /// Why the command plane is closed, if it is.
+    pub closed: Option<&'a str>,
+    /// Who may do what.
+    pub grants: &'a Grants,
+    /// Ids used before.
+    pub ledger: &'a Ledger,
+}
+
+/// A request that may be carried out.
+pub struct Admitted {
+    /// The command's row.
+    pub row: &'static CommandRow,
+    /// The request.
+    pub request: Request,
+}
+
+fn refuse(id: Option<String>, reason: String) -> ReplyBody {
+    ReplyBody { id, status: ReplyStatus::Refused, reason: Some(reason), data: None }
+}
+
+impl Door<'_> {
+    /// Lets a request in, or says why not. `printer` is the printer it names, if there is one by that name.
+    pub fn admit(
+        &self,
+        now: Now,
+        knock: &Knock<'_>,
+        printer: Option<(&Name, Option<&Job>)>,
+    ) -> Result<Admitted, ReplyBody> {
+        // The id is only for the answer: whoever is refused for any reason should be able to match it.
+        let id = serde_json::from_slice::<serde_json::Value>(
+            &knock.payload[..knock.payload.len().min(super::command::MAX_REQUEST_BYTES)],
+        )
+        .ok()
+        .and_then(|body| {
+            body.get("id")?.as_str().map(|id| id.chars().take(64).collect::<String>())
+        });
+        let no = |reason: String| Err(refuse(id.clone(), reason));
+        if let Some(why) = self.closed {
+            return no(format!("command plane closed: {why}"));
+        }
+        if knock.retained {
+            return no("the request was retained: publish requests without the retain flag".into());
+        }
+        let Some(row) = row(knock.command) else {
+            return no(format!("there is no command {:?}", knock.command));
+        };
+        let Some((printer, job)) = printer else {
+            return no(format!("there is no printer {:?} here", knock.printer));
+        };
+        if let Err(denied) = self.grants.allow(knock.principal, row.right, printer) {
+            return no(denied.to_string());
+        }
+        let request = parse(row, knock.payload)
+            .map_err(|BadRequest { id, reason }| refuse(id, format!("malformed: {reason}")))?;
+        if self.ledger.knows(knock.principal.name(), &request.id) {
+            return no(format!("replayed: the id {:?} was used before", request.id));
+        }
+        fresh(now, &request, job).map_err(|reason| refuse(Some(request.id.clone()), reason))?;
+        Ok(Admitted { row, request })
+    }
+}
+
+fn fresh(now: Now, request: &Request, job: Option<&Job>) -> Result<(), String> {
+    if let Some(issued_at) = request.issued_at {
+        let age_s = now.unix_ms as f64 / 1000.0 - issued_at;
+        if age_s.abs() > FRESHNESS_S {
+            return Err(format!(
+                "stale: issued {age_s:.0} s ago by the printer host's clock, {FRESHNESS_S} s are allowed; \
+                 are both clocks right?"
+            ));
+        }
+        // A whole second of grace, as clients send whole seconds.
+        if job.is_some_and(|job| issued_at + 1.0 < job.started_unix_ms as f64 / 1000.0) {
+            return Err("stale: issued before this job began".to_owned());
+        }
+    }
+    match (&request.job, job) {
+        (Some(wanted), Some(job)) if *wanted != job.id => {
+            Err(format!("wrong job: meant for {wanted:?}, now is {:?}", job.id))
+        }
+        (Some(wanted), None) => Err(format!("wrong job: meant for {wanted:?}, now there is none")),
+        (Some(_), Some(_)) | (None, _) => Ok(()),
+    }
+}

@@ -1,0 +1,145 @@
+//! Whether anybody is really watching: `watching | degraded(why) | blind(why) | off`. Doubt is never "clear".
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::types::{SourceFault, SourceHealth, SourceReport};
+
+/// How well a print is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "watch", rename_all = "snake_case")]
+pub enum Watch {
+    /// Nothing to watch.
+    Off,
+    /// A job began; the first score is still to come.
+    Starting,
+    /// Scores are fresh and can be trusted.
+    Watching,
+    /// Scores come, but something limits what can be seen or done.
+    Degraded {
+        /// What, where it is the picture.
+        fault: Option<SourceFault>,
+        /// For people.
+        why: String,
+    },
+    /// Nothing is seen.
+    Blind {
+        /// What, where it is the picture.
+        fault: Option<SourceFault>,
+        /// For people.
+        why: String,
+    },
+}
+
+/// How well a print is watched, as one word of the state document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchWord {
+    /// Nothing to watch.
+    Off,
+    /// Scores are fresh and can be trusted.
+    Watching,
+    /// Something limits what can be seen or done.
+    Degraded,
+    /// Nothing is seen.
+    Blind,
+}
+
+impl Watch {
+    /// The word for it; starting up reads `degraded`, as nothing has been seen yet.
+    pub fn word(&self) -> WatchWord {
+        match self {
+            Self::Off => WatchWord::Off,
+            Self::Watching => WatchWord::Watching,
+            Self::Starting | Self::Degraded { .. } => WatchWord::Degraded,
+            Self::Blind { .. } => WatchWord::Blind,
+        }
+    }
+
+    /// Why it is not simply watching.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Off | Self::Watching => None,
+            Self::Starting => Some("waiting for the first score of this print".to_owned()),
+            Self::Degraded { why, .. } | Self::Blind { why, .. } => Some(why.clone()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Watching => 1,
+            Self::Degraded { .. } => 2,
+            Self::Starting => 3,
+            Self::Blind { .. } => 4,
+        }
+    }
+}
+
+/// A score may be this much older than two intervals, ms.
+pub const STALE_GRACE_MS: u64 = 10_000;
+
+/// What is known of one camera while a job runs.
+pub struct CameraView<'a> {
+    /// Its name, for people.
+    pub name: &'a str,
+    /// What it says of itself.
+    pub report: Option<&'a SourceReport>,
+    /// When frames were first wanted, monotonic ms.
+    pub wanted_ms: u64,
+    /// When the last score's frame was taken.
+    pub scored_ms: Option<u64>,
+    /// Time between frames, ms.
+    pub interval_ms: u64,
+}
+
+/// When a camera's last score becomes stale.
+pub fn stale_at_ms(view: &CameraView<'_>) -> u64 {
+    let since = view.scored_ms.unwrap_or(0).max(view.wanted_ms);
+    since.saturating_add(2 * view.interval_ms).saturating_add(STALE_GRACE_MS)
+}
+
+/// One camera's part of the watch.
+pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
+    let named = |why: &str| format!("camera {}: {why}", view.name);
+    let faulty = match view.report.map(|report| &report.health) {
+        Some(SourceHealth::Blind { fault, why }) => {
+            return Watch::Blind { fault: Some(*fault), why: named(why) };
+        }
+        Some(SourceHealth::Impaired { fault, why }) => Some((*fault, named(why))),
+        Some(SourceHealth::Idle | SourceHealth::Opening | SourceHealth::Seeing) | None => None,
+    };
+    if now_ms >= stale_at_ms(view) {
+        return Watch::Blind { fault: None, why: named("no score for too long") };
+    }
+    match (view.scored_ms.filter(|&scored| scored >= view.wanted_ms), faulty) {
+        (None, _) => Watch::Starting,
+        // A frozen or black picture arrives, and yet nothing is seen of the print.
+        (Some(_), Some((fault @ (SourceFault::Frozen | SourceFault::Dark), why))) => {
+            Watch::Blind { fault: Some(fault), why }
+        }
+        (Some(_), Some((fault, why))) => Watch::Degraded { fault: Some(fault), why },
+        (Some(_), None) => Watch::Watching,
+    }
+}
+
+/// All cameras together: blind when none sees, degraded when some do not.
+pub fn of_cameras(cameras: Vec<Watch>) -> Watch {
+    let worst = cameras.iter().max_by_key(|watch| watch.rank()).cloned();
+    let best = cameras.iter().min_by_key(|watch| watch.rank()).cloned();
+    match (best, worst) {
+        (Some(Watch::Watching), Some(Watch::Watching)) => Watch::Watching,
+        (Some(Watch::Watching | Watch::Degraded { .. }), Some(worst)) => match worst {
+            Watch::Degraded { fault, why } | Watch::Blind { fault, why } => {
+                Watch::Degraded { fault, why }
+            }
+            Watch::Off | Watch::Starting | Watch::Watching => {
+                Watch::Degraded { fault: None, why: "a camera has not been seen yet".to_owned() }
+            }
+        },
+        (Some(best), Some(_)) => best,
+        (None, _) | (_, None) => {
+            Watch::Blind { fault: None, why: "no camera is configured for this printer".to_owned() }
+        }
+    }
+}
