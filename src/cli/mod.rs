@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod check;
 mod eval;
+mod model;
 pub mod output;
+mod pictures;
 mod score;
 
 /// How a command ends; the number is the process's exit code.

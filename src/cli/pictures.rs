@@ -1,0 +1,83 @@
+//! What `score` and `eval` share: which files a path means, and progress on a terminal.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
+
+/// The picture files that `paths` mean: a file is taken as it is, a folder gives the pictures in it and below, by name.
+/// A missing path or a folder without pictures is an error.
+pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = files.len();
+            collect(path, &mut files)?;
+            if files.len() == before {
+                bail!("{} has no pictures (JPEG or PNG)", path.display());
+            }
+        } else if path.exists() {
+            files.push(path.clone());
+        } else {
+            bail!("{} is not there", path.display());
+        }
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let unreadable = || format!("cannot read the folder {}", folder.display());
+    let entries = std::fs::read_dir(folder).with_context(unreadable)?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(unreadable)?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if has_extension(&path, &PICTURES) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn has_extension(path: &Path, among: &[&str]) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    among.contains(&extension.as_str())
+}
+
+/// A progress bar on standard error when that is a terminal, nothing otherwise.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar over `total` of what `what` names.
+    pub fn new(total: u64, what: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template(&format!(
+            "{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec:.1}}, {{eta}} left"
+        ));
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// One more is done.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Writes lines without tearing the bar.
+    pub fn above(&self, write: impl FnOnce()) {
+        self.0.suspend(write);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,184 @@
+//! Frames to network input, the same as `models/train/preprocess.py` computes it (Pillow's antialiased bilinear
+//! resize). Pure, but for buffers that are kept from frame to frame.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::ports::Frame;
+
+use super::VisionError;
+use super::manifest::{Colour, Input, Layout, Resize};
+
+/// Where a frame lies inside the network's input, in input pixels; what is outside it is padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// First column of the frame.
+    pub left: u32,
+    /// First row of the frame.
+    pub top: u32,
+    /// Columns of the frame, at least 1.
+    pub width: u32,
+    /// Rows of the frame, at least 1.
+    pub height: u32,
+    /// Width and height of the whole input.
+    pub input: (u32, u32),
+}
+
+impl Placement {
+    /// The placement of a frame of `width` × `height` px (both at least 1).
+    pub fn of(width: u32, height: u32, input: &Input) -> Self {
+        let whole = (input.width, input.height);
+        if input.resize == Resize::Stretch {
+            return Self { left: 0, top: 0, width: whole.0, height: whole.1, input: whole };
+        }
+        let scale =
+            f64::min(f64::from(whole.0) / f64::from(width), f64::from(whole.1) / f64::from(height));
+        let scaled = |side: u32, limit: u32| {
+            ((f64::from(side) * scale + 0.5).floor() as u32).clamp(1, limit)
+        };
+        let (width, height) = (scaled(width, whole.0), scaled(height, whole.1));
+        Self {
+            left: (whole.0 - width) / 2,
+            top: (whole.1 - height) / 2,
+            width,
+            height,
+            input: whole,
+        }
+    }
+
+    /// The frame's part of the input, `[x0, y0, x1, y1]` as fractions of the input.
+    pub fn content(&self) -> [f32; 4] {
+        let (width, height) = (self.input.0 as f32, self.input.1 as f32);
+        [
+            self.left as f32 / width,
+            self.top as f32 / height,
+            (self.left + self.width) as f32 / width,
+            (self.top + self.height) as f32 / height,
+        ]
+    }
+
+    /// Fractions of the input to fractions of the frame, clipped to 0..1.
+    pub fn to_frame(&self, x: f32, y: f32) -> (f32, f32) {
+        let x = (x * self.input.0 as f32 - self.left as f32) / self.width as f32;
+        let y = (y * self.input.1 as f32 - self.top as f32) / self.height as f32;
+        (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0))
+    }
+}
+
+/// Turns frames into the network's input tensor.
+pub struct Preprocessor {
+    input: Input,
+    resizer: Resizer,
+    options: ResizeOptions,
+    resized: Image<'static>,
+    /// Normalised value of each byte, by colour in the tensor's order.
+    levels: [[f32; 256]; 3],
+    tensor: Vec<f32>,
+    placement: Option<Placement>,
+}
+
+impl Preprocessor {
+    /// A preprocessor for this input.
+    pub fn new(input: &Input) -> Self {
+        let algorithm = if input.antialias {
+            ResizeAlg::Convolution(FilterType::Bilinear)
+        } else {
+            ResizeAlg::Interpolation(FilterType::Bilinear)
+        };
+        let levels = std::array::from_fn(|colour| {
+            std::array::from_fn(|byte| {
+                (byte as f32 / 255.0 - input.mean[colour]) / input.std[colour]
+            })
+        });
+        Self {
+            input: input.clone(),
+            resizer: Resizer::new(),
+            options: ResizeOptions::new().resize_alg(algorithm),
+            resized: Image::new(1, 1, PixelType::U8x3),
+            levels,
+            tensor: vec![0.0; input.width as usize * input.height as usize * 3],
+            placement: None,
+        }
+    }
+
+    /// Fills the tensor from a frame and says where the frame lies in it.
+    pub fn fill(&mut self, frame: &Frame) -> Result<Placement, VisionError> {
+        let bad = || VisionError::BadFrame {
+            width: frame.width,
+            height: frame.height,
+            bytes: frame.rgb.len(),
+        };
+        if frame.width == 0 || frame.height == 0 {
+            return Err(bad());
+        }
+        let source = ImageRef::new(frame.width, frame.height, &frame.rgb, PixelType::U8x3)
+            .map_err(|_| bad())?;
+        let placement = Placement::of(frame.width, frame.height, &self.input);
+        if self.placement != Some(placement) {
+            self.resized = Image::new(placement.width, placement.height, PixelType::U8x3);
+            self.pad();
+            self.placement = Some(placement);
+        }
+        self.resizer.resize(&source, &mut self.resized, &self.options).map_err(|_| bad())?;
+        self.place(placement);
+        Ok(placement)
+    }
+
+    /// The tensor of the last frame: shape as [`Preprocessor::shape`].
+    pub fn tensor(&self) -> &[f32] {
+        &self.tensor
+    }
+
+    /// The tensor's shape.
+    pub fn shape(&self) -> [i64; 4] {
+        let (width, height) = (i64::from(self.input.width), i64::from(self.input.height));
+        match self.input.layout {
+            Layout::Nchw => [1, 3, height, width],
+            Layout::Nhwc => [1, height, width, 3],
+        }
+    }
+
+    /// Fills the whole tensor with padding.
+    fn pad(&mut self) {
+        let plane = self.tensor.len() / 3;
+        let padding = self.levels.map(|levels| levels[usize::from(self.input.pad)]);
+        for (i, value) in self.tensor.iter_mut().enumerate() {
+            *value = match self.input.layout {
+                Layout::Nchw => padding[i / plane],
+                Layout::Nhwc => padding[i % 3],
+            };
+        }
+    }
+
+    /// Writes the resized picture, normalised, to its place.
+    fn place(&mut self, placement: Placement) {
+        let stride = self.input.width as usize;
+        let plane = self.tensor.len() / 3;
+        let (left, top) = (placement.left as usize, placement.top as usize);
+        let row_bytes = placement.width as usize * 3;
+        for (y, row) in self.resized.buffer().chunks_exact(row_bytes).enumerate() {
+            let start = (top + y) * stride + left;
+            for colour in 0..3 {
+                let source = match self.input.colour {
+                    Colour::Rgb => colour,
+                    Colour::Bgr => 2 - colour,
+                };
+                let levels = &self.levels[colour];
+                let bytes = row.iter().skip(source).step_by(3);
+                match self.input.layout {
+                    Layout::Nchw => {
+                        let target = &mut self.tensor[colour * plane + start..];
+                        target
+                            .iter_mut()
+                            .zip(bytes)
+                            .for_each(|(t, b)| *t = levels[usize::from(*b)]);
+                    }
+                    Layout::Nhwc => {
+                        let target = self.tensor[start * 3 + colour..].iter_mut().step_by(3);
+                        target.zip(bytes).for_each(|(t, b)| *t = levels[usize::from(*b)]);
+                    }
+                }
+            }
+        }
+    }
+}
