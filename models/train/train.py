@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--failing-from", choices=("free", "all"), required=True)
     parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument("--frozen", type=int, default=2, help="stages of the features that stay as they are")
+    parser.add_argument("--frozen", type=int, default=3, help="stages of the features that stay as they are")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--renders", type=Path, help="folder of rendered training scenes")
     parser.add_argument("--rate", type=float, default=1e-3)

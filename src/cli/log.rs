@@ -1,0 +1,30 @@
+//! Where log lines go: to journald under systemd, else to standard error.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Starts logging. `RUST_LOG` overrides the level. Called once, by commands that run long.
+pub fn start(log: Log) {
+    let level = match log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // rumqttc and tungstenite say everything that we say, once more.
+    let default = format!("{level},rumqttc=error,tungstenite=warn,tokio_tungstenite=warn");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let registry = tracing_subscriber::registry().with(filter);
+    let stderr = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let journald = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    // A subscriber that is there already, as in a test, is as good.
+    let _ = match (log.format, journald) {
+        (LogFormat::Json, _) => registry.with(stderr().json()).try_init(),
+        (LogFormat::Text, Some(journald)) => registry.with(journald).try_init(),
+        (LogFormat::Text, None) => registry.with(stderr()).try_init(),
+    };
+}
