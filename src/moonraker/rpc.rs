@@ -143,12 +143,12 @@ impl Connection {
     }
 
     async fn take(&mut self, frame: &[u8]) -> Result<(), MoonrakerFault> {
-        // Nonsense does not count as life.
         let message = match wire::parse(frame) {
-            Ok(message) => message,
-            Err(_) if frame.is_empty() => Message::Other,
-            Err(error) => {
-                tracing::debug!(%error, bytes = frame.len(), "passed over a message that is no JSON-RPC");
+            Some(message) => message,
+            None if frame.is_empty() => Message::Other,
+            None => {
+                // It does not count as life either.
+                tracing::debug!(bytes = frame.len(), "passed over what is no JSON-RPC");
                 return Ok(());
             }
         };

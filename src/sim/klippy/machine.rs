@@ -1,0 +1,344 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::print::{PARKED, Print};
+use super::{Comeback, Options, Pausing, Refused, Snapshot};
+use crate::core::types::{Heater, KlippyState, PrintState};
+
+/// Simulated time moves in steps of at most so many seconds.
+const STEP_S: f64 = 0.5;
+
+/// Temperature of the room, °C.
+const ROOM_C: f64 = 22.0;
+
+/// How long homing takes, simulated seconds.
+const HOMING_S: f64 = 3.0;
+
+/// Filament a simulated second of extruding, mm.
+const FILAMENT_MM_A_SECOND: f64 = 4.0;
+
+/// Lines of G-code that are remembered.
+const LOG_LINES: usize = 1000;
+
+/// A macro whose effect shows when its delay has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Macro {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+/// What a line of G-code leads to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// It is done.
+    Done,
+    /// It takes a while.
+    Runs(Macro),
+    /// The host is to restart.
+    Restarts,
+}
+
+/// A job: one run of a print.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) print: Print,
+    pub(super) state: PrintState,
+    pub(super) message: String,
+    pub(super) total_s: f64,
+    pub(super) print_s: f64,
+    pub(super) filament_mm: f64,
+    pub(super) excluded: Vec<String>,
+}
+
+impl Job {
+    pub(super) fn progress(&self) -> f64 {
+        (self.print_s / self.print.duration.as_secs_f64().max(1e-3)).min(1.0)
+    }
+}
+
+/// The printer.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) options: Options,
+    pub(super) klippy: KlippyState,
+    pub(super) klippy_message: String,
+    pub(super) job: Option<Job>,
+    pub(super) extruder: Heater,
+    pub(super) bed: Heater,
+    pub(super) homed: bool,
+    pub(super) timelapse_parked: bool,
+    /// Real seconds since the simulation began: Klipper's `eventtime`.
+    pub(super) event_time: f64,
+    prepared: BTreeMap<String, Print>,
+    pausing: Pausing,
+    coming_back: Option<(Duration, Comeback)>,
+    log: Vec<String>,
+}
+
+impl Machine {
+    pub(super) fn new(options: Options) -> Self {
+        let cold = Heater { temperature: ROOM_C, target: 0.0 };
+        Self {
+            options,
+            klippy: KlippyState::Ready,
+            klippy_message: "Printer is ready".to_owned(),
+            job: None,
+            extruder: cold,
+            bed: cold,
+            homed: false,
+            timelapse_parked: false,
+            event_time: 0.0,
+            prepared: BTreeMap::new(),
+            pausing: Pausing::Works,
+            coming_back: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// Lets real time pass.
+    pub(super) fn advance(&mut self, passed: Duration) {
+        self.event_time += passed.as_secs_f64();
+        self.come_back(passed);
+        let mut left = passed.as_secs_f64() * self.options.speed;
+        while left > 0.0 {
+            let step = left.min(STEP_S);
+            self.step(step);
+            left -= step;
+        }
+    }
+
+    fn come_back(&mut self, passed: Duration) {
+        let Some((left, comeback)) = self.coming_back.take() else { return };
+        if passed < left {
+            self.coming_back = Some((left - passed, comeback));
+            return;
+        }
+        (self.klippy, self.klippy_message) = match comeback {
+            Comeback::Ready => (KlippyState::Ready, "Printer is ready".to_owned()),
+            Comeback::Error(message) => (KlippyState::Error, message),
+        };
+    }
+
+    fn step(&mut self, seconds: f64) {
+        let heating = self.options.heating.as_secs_f64().max(1e-3);
+        warm(&mut self.extruder, 200.0 / heating * seconds);
+        warm(&mut self.bed, 60.0 / heating * seconds);
+        if self.klippy != KlippyState::Ready {
+            return;
+        }
+        let hot = is_hot(&self.extruder) && is_hot(&self.bed);
+        let Some(job) = &mut self.job else { return };
+        if job.state.is_active() {
+            job.total_s += seconds;
+        }
+        if job.state != PrintState::Printing {
+            return;
+        }
+        self.homed |= job.total_s >= HOMING_S;
+        if !(hot && self.homed) || self.timelapse_parked {
+            return;
+        }
+        job.print_s += seconds;
+        job.filament_mm += seconds * FILAMENT_MM_A_SECOND;
+        if job.progress() >= 1.0 {
+            job.state = PrintState::Complete;
+            self.cool();
+        }
+    }
+
+    pub(super) fn start(&mut self, print: Print) -> Result<(), Refused> {
+        if self.klippy != KlippyState::Ready {
+            return Err(Refused(self.klippy_message.clone()));
+        }
+        if self.job.as_ref().is_some_and(|job| job.state.is_active()) {
+            return Err(Refused("SD busy".to_owned()));
+        }
+        self.extruder.target = print.extruder_c;
+        self.bed.target = print.bed_c;
+        self.homed = false;
+        self.job = Some(Job {
+            print,
+            state: PrintState::Printing,
+            message: String::new(),
+            total_s: 0.0,
+            print_s: 0.0,
+            filament_mm: 0.0,
+            excluded: Vec::new(),
+        });
+        Ok(())
+    }
+
+    pub(super) fn prepare(&mut self, print: Print) {
+        self.prepared.insert(print.file.clone(), print);
+    }
+
+    pub(super) fn set_pausing(&mut self, pausing: Pausing) {
+        self.pausing = pausing;
+    }
+
+    pub(super) fn shutdown(&mut self, message: &str) {
+        self.klippy = KlippyState::Shutdown;
+        self.klippy_message = message.to_owned();
+        if let Some(job) = self.job.as_mut().filter(|job| job.state.is_active()) {
+            job.state = PrintState::Error;
+            job.message = message.to_owned();
+        }
+        self.cool();
+    }
+
+    pub(super) fn restart(&mut self, away: Duration, comeback: Comeback) {
+        self.klippy = KlippyState::Startup;
+        self.klippy_message = "Printer is not ready".to_owned();
+        self.coming_back = Some((away + self.options.startup, comeback));
+        self.job = None;
+        self.homed = false;
+        self.timelapse_parked = false;
+        self.cool();
+    }
+
+    pub(super) fn log(&self) -> &[String] {
+        &self.log
+    }
+
+    /// Runs one line of G-code.
+    pub(super) fn gcode(&mut self, line: &str) -> Result<Outcome, Refused> {
+        self.log.push(line.to_owned());
+        if self.log.len() > LOG_LINES {
+            self.log.remove(0);
+        }
+        let (command, arguments) = line.split_once(' ').unwrap_or((line, ""));
+        let command = command.to_ascii_uppercase();
+        if matches!(command.as_str(), "RESTART" | "FIRMWARE_RESTART") {
+            return Ok(Outcome::Restarts);
+        }
+        if self.klippy != KlippyState::Ready {
+            return Err(Refused(self.klippy_message.clone()));
+        }
+        match command.as_str() {
+            "PAUSE" => match &self.pausing {
+                Pausing::Refused(message) => Err(Refused(message.clone())),
+                Pausing::Works | Pausing::Ignored => Ok(Outcome::Runs(Macro::Pause)),
+            },
+            "RESUME" => Ok(Outcome::Runs(Macro::Resume)),
+            "CANCEL_PRINT" => Ok(Outcome::Runs(Macro::Cancel)),
+            "M112" => {
+                self.shutdown("Shutdown due to M112 command");
+                Ok(Outcome::Done)
+            }
+            "SDCARD_PRINT_FILE" => self.print_file(arguments),
+            "EXCLUDE_OBJECT" => Ok(self.exclude(arguments)),
+            "SET_GCODE_VARIABLE" => {
+                self.timelapse_parked = argument(arguments, "VALUE").as_deref() == Some("True");
+                Ok(Outcome::Done)
+            }
+            // As with Klipper, an unknown command is no error.
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    fn print_file(&mut self, arguments: &str) -> Result<Outcome, Refused> {
+        let file = argument(arguments, "FILENAME").unwrap_or_default();
+        let prepared = self.prepared.get(&file).cloned();
+        let on_disk = !file.is_empty() && self.options.gcodes.join(&file).is_file();
+        let Some(print) = prepared.or_else(|| on_disk.then(|| Print::new(file))) else {
+            return Err(Refused("Unable to open file".to_owned()));
+        };
+        self.start(print)?;
+        Ok(Outcome::Done)
+    }
+
+    fn exclude(&mut self, arguments: &str) -> Outcome {
+        let name = argument(arguments, "NAME").unwrap_or_default().to_uppercase();
+        if let Some(job) = &mut self.job
+            && !job.excluded.contains(&name)
+        {
+            job.excluded.push(name);
+        }
+        Outcome::Done
+    }
+
+    /// A macro has run to its end.
+    pub(super) fn finish(&mut self, ran: Macro) {
+        let ignored = ran == Macro::Pause && self.pausing == Pausing::Ignored;
+        let Some(job) = self.job.as_mut().filter(|job| job.state.is_active() && !ignored) else {
+            return;
+        };
+        job.state = match ran {
+            Macro::Pause => PrintState::Paused,
+            Macro::Resume => PrintState::Printing,
+            Macro::Cancel => PrintState::Cancelled,
+        };
+        if ran == Macro::Cancel {
+            self.cool();
+        }
+    }
+
+    pub(super) fn position(&self) -> [f64; 3] {
+        match &self.job {
+            Some(job)
+                if job.state == PrintState::Printing
+                    && job.print_s > 0.0
+                    && !self.timelapse_parked =>
+            {
+                job.print.head_at(job.progress(), &job.excluded).1
+            }
+            Some(_) | None => PARKED,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (klippy, position) = (self.klippy, self.position());
+        let Some(job) = &self.job else {
+            return Snapshot {
+                klippy,
+                print: PrintState::Standby,
+                file: None,
+                progress: 0.0,
+                layer: 0,
+                layers: 0,
+                layer_height_mm: 0.0,
+                position,
+                objects: Vec::new(),
+                excluded: Vec::new(),
+            };
+        };
+        Snapshot {
+            klippy,
+            print: job.state,
+            file: Some(job.print.file.clone()),
+            progress: job.progress(),
+            layer: if job.print_s > 0.0 { job.print.layer_at(job.progress()).0 + 1 } else { 0 },
+            layers: job.print.layers,
+            layer_height_mm: job.print.layer_height_mm,
+            position,
+            objects: job.print.objects.clone(),
+            excluded: job.excluded.clone(),
+        }
+    }
+
+    fn cool(&mut self) {
+        self.extruder.target = 0.0;
+        self.bed.target = 0.0;
+    }
+}
+
+/// Moves a heater towards its target, or the room, by at most `step` °C.
+fn warm(heater: &mut Heater, step: f64) {
+    let goal = heater.target.max(ROOM_C);
+    heater.temperature += (goal - heater.temperature).clamp(-step, step);
+}
+
+fn is_hot(heater: &Heater) -> bool {
+    (heater.temperature - heater.target.max(ROOM_C)).abs() < 1.0
+}
+
+/// The value of `NAME=value` or `NAME="value"` among a line's arguments.
+fn argument(arguments: &str, name: &str) -> Option<String> {
+    let at = arguments.find(&format!("{name}="))? + name.len() + 1;
+    let value = arguments.get(at..)?;
+    match value.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next().map(str::to_owned),
+        None => value.split_whitespace().next().map(str::to_owned),
+    }
+}
