@@ -185,12 +185,12 @@ impl<T> Sender<T> {
     /// Sends a message; [`Happening::Settled`] tells with the tag what became of it, unless the connection ends before.
     ///
     /// # Errors
-    /// When the message cannot be sent at all, with its tag.
-    pub fn publish(&self, tag: T, message: Message) -> Result<(), (T, Refusal)> {
+    /// When the message cannot be sent at all; nothing more is told of it then.
+    pub fn publish(&self, tag: T, message: Message) -> Result<(), Refusal> {
         let bytes = message.topic.len() + message.payload.len() + OVERHEAD;
         let limit = self.largest.load(Ordering::Relaxed) as usize;
         if bytes > limit {
-            return Err((tag, Refusal::TooLarge { bytes, limit }));
+            return Err(Refusal::TooLarge { bytes, limit });
         }
         let properties = PublishProperties {
             message_expiry_interval: message.delivery.expiry.map(whole_seconds),
@@ -210,7 +210,7 @@ impl<T> Sender<T> {
                 tags.push_back(tag);
                 Ok(())
             }
-            Err(_) => Err((tag, Refusal::Failed("too many messages are waiting".to_owned()))),
+            Err(_) => Err(Refusal::Failed("too many messages are waiting".to_owned())),
         }
     }
 

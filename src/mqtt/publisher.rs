@@ -143,7 +143,7 @@ impl<'a> Publisher<'a> {
         self.in_flight + self.events_in_flight
     }
 
-    fn send(&mut self, tag: Tag, message: Message) -> Result<(), (Tag, Refusal)> {
+    fn send(&mut self, tag: Tag, message: Message) -> Result<(), Refusal> {
         if self.owed() == 0 {
             self.heard = Instant::now();
         }
@@ -152,11 +152,11 @@ impl<'a> Publisher<'a> {
 
     fn send_pending(&mut self) {
         while self.in_flight < WINDOW {
-            let next = self.shared.pending().next(&self.setup.base);
+            let next = self.shared.pending().next(&self.setup.base, Instant::now());
             let Some((tag, message)) = next else { return };
-            match self.send(tag, message) {
+            match self.send(tag.clone(), message) {
                 Ok(()) => self.in_flight += 1,
-                Err((tag, refusal)) => {
+                Err(refusal) => {
                     self.shared.pending().settle(&tag);
                     self.judge(Some(tag.topic().clone()), Err(refusal));
                 }
@@ -193,9 +193,9 @@ impl<'a> Publisher<'a> {
             }
         };
         let message = message(&self.setup.base, &topic, body);
-        match self.send(Tag::Event(key, topic), message) {
+        match self.send(Tag::Event(key, topic.clone()), message) {
             Ok(()) => self.events_in_flight += 1,
-            Err((tag, refusal)) => self.event_refused(key, tag.topic().clone(), refusal).await,
+            Err(refusal) => self.event_refused(key, topic, refusal).await,
         }
     }
 

@@ -104,7 +104,7 @@ impl Requester {
         let refused = |refusal| RequestError::Refused { topic: topic.clone(), refusal };
         let (verdict, told) = oneshot::channel();
         let message = Message { topic: topic.clone(), payload, delivery };
-        self.sender.publish(verdict, message).map_err(|(_, refusal)| refused(refusal))?;
+        self.sender.publish(verdict, message).map_err(refused)?;
         match timeout(PATIENCE, told).await {
             Ok(Ok(verdict)) => verdict.map_err(refused),
             Ok(Err(_)) | Err(_) => Err(RequestError::Gone),

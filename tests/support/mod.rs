@@ -2,6 +2,7 @@
 
 pub mod moonraker;
 pub mod config;
+pub mod mqtt;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
