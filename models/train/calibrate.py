@@ -1,0 +1,88 @@
+"""The alert point, and what a score is worth as evidence."""
+
+import numpy as np
+
+import measure
+from assess import Row
+
+LIMIT = 4.0
+KNOTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+# Share of each kind of picture among the good and among the failing ones that the table is fitted to.
+GOOD_SHARES = {"webcam": 0.7, "photo": 0.3}
+FAILING_SHARES = {"webcam": 0.4, "photo": 0.6}
+FALSE_POSITIVES = 0.01
+
+
+def kind_of(row: Row) -> str:
+    """Whether a picture counts as webcam-like."""
+    return "webcam" if row.part in ("fold", "staged") or row.view in ("webcam", "timelapse-shot") else "photo"
+
+
+def weights_of(rows: list[Row]) -> np.ndarray:
+    """Weights that give each kind its share, and good and failing half each."""
+    weights = np.zeros(len(rows))
+    for failing, shares in ((True, FAILING_SHARES), (False, GOOD_SHARES)):
+        for kind, share in shares.items():
+            which = np.array([r.failing == failing and kind_of(r) == kind for r in rows])
+            if which.any():
+                weights[which] = 0.5 * share / which.sum()
+    return weights / weights.sum()
+
+
+def evidence_feature(scores: np.ndarray) -> np.ndarray:
+    """The log odds of a score, kept finite."""
+    clipped = np.clip(scores, 0.003, 0.997)
+    return np.log(clipped / (1 - clipped))
+
+
+def fit(rows: list[Row]) -> tuple[float, float]:
+    """Slope and offset of the log-likelihood ratio over the score's log odds (weighted logistic regression)."""
+    x = np.stack([evidence_feature(np.array([r.score for r in rows])), np.ones(len(rows))], axis=1)
+    y, weight = np.array([r.failing for r in rows], float), weights_of(rows)
+    solution = np.array([1.0, 0.0])
+    for _ in range(60):
+        p = 1 / (1 + np.exp(-x @ solution))
+        gradient = x.T @ (weight * (p - y)) + 1e-4 * solution
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + 1e-4 * np.eye(2)
+        solution = solution - np.linalg.solve(hessian, gradient)
+    return float(max(solution[0], 0.05)), float(solution[1])
+
+
+def table(slope: float, offset: float) -> dict[str, list[float]]:
+    """The piecewise linear table of the manifest."""
+    ratio = slope * evidence_feature(np.array(KNOTS)) + offset
+    return {
+        "score": list(KNOTS),
+        "log_likelihood_ratio": [round(float(v), 4) for v in np.clip(ratio, -LIMIT, LIMIT)],
+        "probability": [round(float(1 / (1 + np.exp(-v))), 5) for v in ratio],
+    }
+
+
+def probability(knots: dict[str, list[float]], scores: np.ndarray) -> np.ndarray:
+    """Calibrated probability of failing at equal priors."""
+    return np.interp(scores, knots["score"], knots["probability"])
+
+
+def calibration_rows(rows: list[Row]) -> list[Row]:
+    """What the table is fitted to: dev, the webcam fold and the staged webcams."""
+    return [r for r in rows if r.part in ("dev", "fold", "staged")]
+
+
+def crossed_probability(rows: list[Row], folds: int = 5) -> np.ndarray:
+    """Each dev row's probability by a table fitted without its cluster."""
+    basis = calibration_rows(rows)
+    names = sorted({r.cluster for r in basis})
+    fold_of = {name: i % folds for i, name in enumerate(np.random.default_rng(3).permutation(names))}
+    tables = [table(*fit([r for r in basis if fold_of[r.cluster] != i])) for i in range(folds)]
+    return np.array([probability(tables[fold_of[r.cluster]], np.array([r.score]))[0] for r in rows if r.part == "dev"])
+
+
+def alert_point(rows: list[Row]) -> float:
+    """The higher of the scores at 1 % false positives on the webcam goods of dev and on those of the fold."""
+    goods = [r for r in rows if not r.failing]
+    sets = (
+        [r.score for r in goods if r.part == "dev" and r.view == "webcam"],
+        [r.score for r in goods if r.part == "fold"],
+    )
+    point = max(measure.threshold_at(np.array(scores), FALSE_POSITIVES) for scores in sets)
+    return min(0.95, float(np.ceil(point * 100) / 100))

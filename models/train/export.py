@@ -1,0 +1,145 @@
+"""Writes the network as an ONNX graph of plain operators, and its INT8 form.
+
+The graph is put together node by node: convolutions with their scale folded in and their padding inside
+(asymmetric where the stride is two), Clip, Add, Resize and Sigmoid. ONNX Runtime's CPU provider fuses
+Conv with Clip; XNNPACK takes every one of these operators.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+import data
+from augment import Composer
+from network import Block, FailureMap, ScaledConv
+from preprocess import letterbox, normalise, read_picture
+from settings import GRID, HEIGHT, INPUT_NAME, OUTPUT_NAME, SEED, WIDTH
+
+OPSET = 17
+CALIBRATION_PICTURES = 160
+
+
+class Graph:
+    """ONNX nodes and constants under construction."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.constant("zero", np.float32(0))
+        self.constant("six", np.float32(6))
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def conv(self, layer: ScaledConv, x: str, name: str) -> str:
+        """A convolution with its scale folded in, clamped where the layer is."""
+        weight = (layer.weight * layer.scale[:, None, None, None]).detach().numpy()
+        kernel = weight.shape[-1]
+        after = layer.padding
+        before = (2 * after - 1) // 2 if layer.stride == 2 and after else after
+        inputs = [x, self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", layer.bias.detach().numpy())]
+        shape = {"kernel_shape": [kernel] * 2, "strides": [layer.stride] * 2, "pads": [before] * 2 + [after] * 2}
+        y = self.node("Conv", inputs, f"{name}.conv", group=layer.groups, **shape)
+        return self.node("Clip", [y, "zero", "six"], f"{name}.clip") if layer.clamp else y
+
+    def block(self, block: Block, x: str, name: str) -> str:
+        y = self.conv(block.expand, x, f"{name}.expand") if block.expand else x
+        y = self.conv(block.depthwise, y, f"{name}.depthwise")
+        y = self.conv(block.project, y, f"{name}.project")
+        return self.node("Add", [x, y], f"{name}.add") if block.residual else y
+
+
+def build(network: FailureMap) -> onnx.ModelProto:
+    """The network as an ONNX model from normalised frame to probabilities."""
+    graph = Graph()
+    x = graph.conv(network.stem, INPUT_NAME, "stem")
+    taps = {}
+    for i, block in enumerate(network.blocks):
+        x = graph.block(block, x, f"block{i}")
+        taps[i + 1] = x
+    fine = graph.conv(network.fine, taps[network.stages[2]], "fine")
+    middle = graph.conv(network.middle, taps[network.stages[4]], "middle")
+    coarse = graph.conv(network.coarse, taps[network.stages[6]], "coarse")
+    scales = graph.constant("twice", np.array([1, 1, 2, 2], np.float32))
+    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    coarse = graph.node("Resize", [coarse, "", scales], "coarse.up", **nearest)
+    x = graph.node("Add", [fine, middle], "join.fine")
+    x = graph.node("Add", [x, coarse], "join.coarse")
+    for i, layer in enumerate(network.mix):
+        x = graph.conv(layer, x, f"mix{i}")
+    weight = graph.constant("cell.weight", network.cell.weight.detach().numpy())
+    bias = graph.constant("cell.bias", network.cell.bias.detach().numpy())
+    x = graph.node("Conv", [x, weight, bias], "cell.conv", kernel_shape=[1, 1])
+    graph.node("Sigmoid", [x], OUTPUT_NAME)
+    frame = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])
+    output = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [1, 1, GRID, GRID])
+    body = helper.make_graph(graph.nodes, "strandwatch-s", [frame], [output], graph.constants)
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="strandwatch")
+    model.ir_version = 9
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class CalibrationFrames(CalibrationDataReader):
+    """Training pictures as they come, and training samples as augmented, in equal parts."""
+
+    def __init__(self, pictures: list[data.Picture]):
+        rng = np.random.default_rng(SEED)
+        composer = Composer(pictures, [])
+        half = CALIBRATION_PICTURES // 2
+        chosen = rng.choice(len(pictures), half, replace=False)
+        frames = [letterbox(read_picture(pictures[i].path))[0] for i in chosen]
+        frames += [composer.sample(rng).boxed for _ in range(half)]
+        self.frames = iter(frames)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        frame = next(self.frames, None)
+        return None if frame is None else {INPUT_NAME: normalise(frame)[None]}
+
+
+def quantise(fp32: Path, int8: Path, pictures: list[data.Picture]) -> None:
+    """Static INT8 (quantise-dequantise pairs, a scale for each output channel)."""
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "prepared.onnx"
+        quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(int8),
+            CalibrationFrames(pictures),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=["cell.conv", OUTPUT_NAME],
+            extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.05},
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("fp32", type=Path)
+    parser.add_argument("int8", type=Path)
+    a = parser.parse_args()
+    network = FailureMap()
+    network.load_state_dict(torch.load(a.weights, map_location="cpu"))
+    onnx.save(build(network.eval()), str(a.fp32))
+    quantise(a.fp32, a.int8, data.training(data.load(a.data), "all"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Golden vectors that hold Rust's preprocessing and scoring to Python's."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+import scoring
+from infer import Model
+from preprocess import Placement, letterbox, normalise, read_picture
+from settings import BOX_THRESHOLD, CHANNELS, GRID, HEIGHT, SEED, TOP_K, WIDTH
+
+SIZES = ((640, 480), (1280, 720), (333, 517), (100, 80), (320, 320), (1920, 1080))
+FORMULA = "R=(7x+3y)/4 mod 256, G=(x*x/64+5y) mod 256, B=((x/16+y/16) mod 2)*160+((x+2y)/8 mod 64); integer division"
+
+
+def generated(width: int, height: int) -> np.ndarray:
+    """The picture that FORMULA describes."""
+    y, x = np.mgrid[0:height, 0:width]
+    red = ((7 * x + 3 * y) // 4) % 256
+    green = (x * x // 64 + 5 * y) % 256
+    blue = ((x // 16 + y // 16) % 2) * 160 + ((x + 2 * y) // 8) % 64
+    return np.stack([red, green, blue], axis=2).astype(np.uint8)
+
+
+def map_vectors() -> list[dict]:
+    """Maps with the scores and boxes they must give. Values are multiples of 1/256: exact in any float."""
+    rng = np.random.default_rng(SEED)
+    vectors = []
+    for number, (width, height) in enumerate(SIZES * 2):
+        cells = rng.uniform(0, 0.45, (GRID, GRID))
+        for _ in range(number % 5):
+            row, column = rng.integers(0, GRID - 3, 2)
+            cells[row : row + rng.integers(1, 5), column : column + rng.integers(1, 5)] = rng.uniform(0.5, 1)
+        if number == 1:
+            cells[:] = 0.0
+        if number == 2:
+            cells[:] = 1.0
+        cells = np.floor(cells * 256) / 256
+        place = Placement.of(width, height)
+        vectors.append(
+            {
+                "frame": [width, height],
+                "placement": [place.left, place.top, place.width, place.height],
+                "map": [float(v) for v in cells.ravel()],
+                "score": scoring.score(cells, place.cells()),
+                "boxes": [[round(v, 6) for v in box] for box in scoring.boxes(cells, place)],
+            }
+        )
+    return vectors
+
+
+def picture_vectors(model: Model) -> list[dict]:
+    """Generated pictures with some values of the tensor they must give, and the model's score."""
+    rng = np.random.default_rng(SEED)
+    vectors = []
+    for width, height in SIZES:
+        frame = generated(width, height)
+        boxed, place = letterbox(frame)
+        tensor = normalise(boxed)
+        at = np.stack([rng.integers(0, n, 64) for n in (CHANNELS, HEIGHT, WIDTH)], axis=1)
+        found, _ = model.failure_map(frame)
+        vectors.append(
+            {
+                "frame": [width, height],
+                "placement": [place.left, place.top, place.width, place.height],
+                "values": [[int(c), int(y), int(x), round(float(tensor[c, y, x]), 6)] for c, y, x in at],
+                "score": round(scoring.score(found, place.cells()), 6),
+            }
+        )
+    return vectors
+
+
+def self_test_vector(model: Model, picture: Path) -> dict:
+    """What a model makes of the self-test picture."""
+    found, place = model.failure_map(read_picture(picture))
+    return {"score": round(scoring.score(found, place.cells()), 6), "map": [round(float(v), 5) for v in found.ravel()]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("fp32", type=Path)
+    parser.add_argument("int8", type=Path)
+    parser.add_argument("self_test", type=Path)
+    parser.add_argument("out", type=Path)
+    a = parser.parse_args()
+    fp32 = Model(a.fp32)
+    vectors = {
+        "schema": 1,
+        "score": {"rule": "top_k_mean", "k": TOP_K, "box_threshold": BOX_THRESHOLD},
+        "maps": map_vectors(),
+        "generated": {"formula": FORMULA, "model": a.fp32.name, "tolerance": 0.01, "pictures": picture_vectors(fp32)},
+        "self_test": {m.name: self_test_vector(Model(m), a.self_test) for m in (a.fp32, a.int8)},
+    }
+    a.out.write_text(json.dumps(vectors, separators=(",", ":")).replace('},{"frame', '},\n{"frame') + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+//! One printer's link: connect, log in, subscribe, follow, and begin again.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::fault::MoonrakerFault;
+use super::rpc::{self, Client, Notification};
+use super::status::{self, Merged};
+use super::transport::Transport;
+use super::{Endpoint, Setup, action, webcams};
+use crate::core::types::{KlippyState, LinkStatus, PrinterAction};
+use crate::ports::{ActionRefused, PrinterLink, Webcam};
+
+/// Our name among Moonraker's clients.
+const CLIENT: &str = "strandwatch";
+
+/// A connection that held so long was a good one: the next attempt comes soon again.
+const HELD: Duration = Duration::from_secs(10);
+
+/// As what we log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    /// One a name; may register methods and send events.
+    Agent,
+    /// As many as come; sees and does the same otherwise.
+    Other,
+}
+
+/// The link to one printer's Moonraker. A task keeps it up until it is cancelled.
+///
+/// While Klippy is away the status keeps what was last known beside [`KlippyState::Disconnected`]; the next ready Klippy
+/// replaces all of it.
+pub struct Link {
+    setup: Setup,
+    status: watch::Sender<LinkStatus>,
+    webcams: watch::Sender<Vec<Webcam>>,
+    /// The connection that actions go to, while the link is up.
+    client: Mutex<Option<Client>>,
+}
+
+impl Link {
+    /// Starts the link's task on `tracker`; it ends soon after `cancel`.
+    pub fn spawn(setup: Setup, cancel: CancellationToken, tracker: &TaskTracker) -> Arc<Self> {
+        let why =
+            format!("printer {}: connecting to Moonraker at {}", setup.printer, setup.endpoint);
+        let link = Arc::new(Self {
+            setup,
+            status: watch::Sender::new(LinkStatus::Down { why }),
+            webcams: watch::Sender::new(Vec::new()),
+            client: Mutex::new(None),
+        });
+        let task = Arc::clone(&link);
+        tracker.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task.keep_up() => {}
+            }
+            task.offer(None);
+        });
+        link
+    }
+
+    /// Connects again and again.
+    async fn keep_up(&self) {
+        let timing = self.setup.timing;
+        let mut identity = Identity::Agent;
+        let mut wait = timing.first_retry;
+        loop {
+            let begun = Instant::now();
+            let fault = self.session(identity).await;
+            self.offer(None);
+            if let (MoonrakerFault::AgentTaken { .. }, Identity::Agent) = (&fault, identity) {
+                tracing::info!("{}; continuing as an ordinary client", self.say(&fault));
+                identity = Identity::Other;
+                continue;
+            }
+            self.down(&fault);
+            // The other agent may be gone: an earlier connection of ours that Moonraker had not yet given up.
+            identity = Identity::Agent;
+            if begun.elapsed() >= HELD {
+                wait = timing.first_retry;
+            }
+            sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
+            wait = (wait * 2).min(timing.last_retry);
+        }
+    }
+
+    /// One connection, from beginning to end.
+    async fn session(&self, identity: Identity) -> MoonrakerFault {
+        let transport = match Transport::connect(&self.setup).await {
+            Ok(transport) => transport,
+            Err(fault) => return fault,
+        };
+        let (client, connection, notifications) = rpc::open(transport, self.setup.timing);
+        tokio::select! {
+            fault = connection.run() => fault,
+            result = self.follow(client, notifications, identity) => match result {
+                Ok(never) => match never {},
+                Err(fault) => fault,
+            },
+        }
+    }
+
+    /// Logs in, brings the state up to date and keeps it so.
+    async fn follow(
+        &self,
+        client: Client,
+        mut notifications: mpsc::Receiver<Notification>,
+        identity: Identity,
+    ) -> Result<Infallible, MoonrakerFault> {
+        let mut poll = interval(self.setup.timing.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.identify(&client, identity).await?;
+        self.read_webcams(&client).await?;
+        let mut follower = Follower { link: self, client, merged: Merged::default(), snapshot: 0 };
+        follower.sync().await?;
+        self.offer(Some(follower.client.clone()));
+        self.publish(&follower.merged);
+        tracing::info!(printer = %self.setup.printer, endpoint = %self.setup.endpoint, klippy = ?follower.merged.status().klippy, "connected to Moonraker");
+        loop {
+            let unready = follower.merged.status().klippy != KlippyState::Ready;
+            tokio::select! {
+                notification = notifications.recv() => match notification {
+                    Some(notification) => follower.take(notification).await?,
+                    None => return Err(MoonrakerFault::Lost { why: "it ended".into() }),
+                },
+                _ = poll.tick(), if unready => follower.poll().await?,
+            }
+            self.publish(&follower.merged);
+        }
+    }
+
+    async fn identify(&self, client: &Client, identity: Identity) -> Result<(), MoonrakerFault> {
+        let mut params = json!({
+            "client_name": CLIENT,
+            "version": env!("CARGO_PKG_VERSION"),
+            "type": match identity { Identity::Agent => "agent", Identity::Other => "other" },
+            "url": env!("CARGO_PKG_REPOSITORY"),
+        });
+        let key = self.setup.api_key.as_ref();
+        let key = key.filter(|_| matches!(self.setup.endpoint, Endpoint::Websocket { .. }));
+        if let Some(key) = key {
+            params["api_key"] = Value::from(key.expose_secret());
+        }
+        let within = self.setup.timing.query;
+        match client.call("server.connection.identify", params, within).await {
+            Ok(_) => Ok(()),
+            Err(MoonrakerFault::Refused { refusal, .. })
+                if refusal.message.contains("already registered") =>
+            {
+                Err(MoonrakerFault::AgentTaken { name: CLIENT })
+            }
+            Err(MoonrakerFault::Refused { refusal, .. })
+                if refusal.message.contains("Unauthorized")
+                    || refusal.message.contains("API Key") =>
+            {
+                let sent = if key.is_some() { "the API key was sent" } else { "no API key is set" };
+                Err(MoonrakerFault::LoginRefused {
+                    why: format!("{sent}; it said {:?}", refusal.message),
+                })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn read_webcams(&self, client: &Client) -> Result<(), MoonrakerFault> {
+        match client.call("server.webcams.list", Value::Null, self.setup.timing.query).await {
+            Ok(reply) => {
+                let listed = webcams::read(&reply.result, &self.setup.endpoint.web_root());
+                self.webcams.send_if_modified(|known| {
+                    let changed = *known != listed;
+                    *known = listed;
+                    changed
+                });
+                Ok(())
+            }
+            Err(fault @ MoonrakerFault::Refused { .. }) => {
+                tracing::warn!("{}: its cameras are not known", self.say(&fault));
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn publish(&self, merged: &Merged) {
+        self.status.send_if_modified(|known| match known {
+            LinkStatus::Up(status) if **status == *merged.status() => false,
+            LinkStatus::Up(_) | LinkStatus::Down { .. } => {
+                *known = LinkStatus::Up(Box::new(merged.status().clone()));
+                true
+            }
+        });
+    }
+
+    fn down(&self, fault: &MoonrakerFault) {
+        let why = self.say(fault);
+        let changed = self.status.send_if_modified(|known| {
+            let now = LinkStatus::Down { why: why.clone() };
+            let changed = *known != now;
+            *known = now;
+            changed
+        });
+        if changed {
+            tracing::warn!("{why}");
+        }
+    }
+
+    fn offer(&self, client: Option<Client>) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    fn say(&self, fault: &MoonrakerFault) -> String {
+        format!("printer {}: Moonraker at {} {fault}", self.setup.printer, self.setup.endpoint)
+    }
+
+    async fn send(&self, action: PrinterAction) -> Result<(), String> {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = match &*self.status.borrow() {
+            LinkStatus::Up(status) => action::request(&action, status),
+            LinkStatus::Down { why } => return Err(why.clone()),
+        };
+        let (method, params) = request.map_err(|fault| self.say(&fault))?;
+        let client = client.ok_or_else(|| self.say(&MoonrakerFault::LostMeanwhile { method }))?;
+        let answer = client.call(method, params, self.setup.timing.action).await;
+        answer.map(drop).map_err(|fault| self.say(&fault))
+    }
+}
+
+impl PrinterLink for Link {
+    fn status(&self) -> watch::Receiver<LinkStatus> {
+        self.status.subscribe()
+    }
+
+    fn act(&self, action: PrinterAction) -> BoxFuture<'_, Result<(), ActionRefused>> {
+        Box::pin(async move { self.send(action).await.map_err(ActionRefused) })
+    }
+
+    fn webcams(&self) -> watch::Receiver<Vec<Webcam>> {
+        self.webcams.subscribe()
+    }
+}
+
+/// Follows the printer over one connection.
+struct Follower<'a> {
+    link: &'a Link,
+    client: Client,
+    merged: Merged,
+    /// When the whole state was read: updates received earlier are older than it.
+    snapshot: u64,
+}
+
+impl Follower<'_> {
+    async fn take(&mut self, notification: Notification) -> Result<(), MoonrakerFault> {
+        match notification.method {
+            "notify_status_update" => {
+                if notification.received > self.snapshot
+                    && let Some(update) = notification.params.get(0)
+                {
+                    self.merged.merge(update);
+                }
+                Ok(())
+            }
+            "notify_klippy_ready" => self.sync().await,
+            "notify_klippy_shutdown" => {
+                self.klippy_is(KlippyState::Shutdown).await;
+                Ok(())
+            }
+            "notify_klippy_disconnected" => {
+                self.merged.klippy(KlippyState::Disconnected, None);
+                Ok(())
+            }
+            "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks whether Klippy's state has changed, as nothing tells of some changes.
+    async fn poll(&mut self) -> Result<(), MoonrakerFault> {
+        let state = self.klippy_state().await?;
+        if state != self.merged.status().klippy { self.sync().await } else { Ok(()) }
+    }
+
+    async fn klippy_state(&self) -> Result<KlippyState, MoonrakerFault> {
+        let info = self.call("server.info", Value::Null).await?;
+        let word = info.get("klippy_state").and_then(Value::as_str).unwrap_or_default();
+        Ok(status::klippy_state(word).unwrap_or_default())
+    }
+
+    /// Reads the whole state and subscribes to its changes. Klippy may go away meanwhile: then it is polled.
+    async fn sync(&mut self) -> Result<(), MoonrakerFault> {
+        let state = self.klippy_state().await?;
+        match state {
+            KlippyState::Disconnected => self.merged.klippy(state, None),
+            KlippyState::Startup => self.klippy_is(state).await,
+            KlippyState::Ready | KlippyState::Shutdown | KlippyState::Error => {
+                match self.subscribe(state).await {
+                    Err(MoonrakerFault::Refused { .. }) => {
+                        self.klippy_is(KlippyState::Startup).await
+                    }
+                    result => return result,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, state: KlippyState) -> Result<(), MoonrakerFault> {
+        let listed = self.call("printer.objects.list", Value::Null).await?;
+        let wanted = status::subscription(&listed);
+        let within = self.link.setup.timing.query;
+        let reply = self.client.call("printer.objects.subscribe", wanted, within).await?;
+        self.snapshot = reply.received;
+        self.merged = Merged::default();
+        self.merged.klippy(state, None);
+        if let Some(status) = reply.result.get("status") {
+            self.merged.merge(status);
+        }
+        Ok(())
+    }
+
+    /// Takes Klippy's state with the message that it gives for it, if it can be had.
+    async fn klippy_is(&mut self, state: KlippyState) {
+        let info = self.call("printer.info", Value::Null).await.unwrap_or_default();
+        let message = info.get("state_message").and_then(Value::as_str).map(str::to_owned);
+        self.merged.klippy(state, message);
+    }
+
+    async fn call(&self, method: &'static str, params: Value) -> Result<Value, MoonrakerFault> {
+        let reply = self.client.call(method, params, self.link.setup.timing.query).await?;
+        Ok(reply.result)
+    }
+}

@@ -1,0 +1,221 @@
+//! What is owed to the broker beside events: documents by topic, the latest wins, and responses in their order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::time::Instant;
+
+use super::topics::{Base, Topic};
+use super::wire::{Message, Qos, RESPONSE_EXPIRY, delivery};
+
+/// Responses that wait for the broker; beyond that the oldest is dropped.
+const RESPONSES: usize = 64;
+
+/// What a message in flight is, to be told when it is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// The document of a topic.
+    Document(Topic),
+    /// A response, by its number here.
+    Response(u64, Topic),
+    /// An event, by the store's key.
+    Event(i64, Topic),
+}
+
+impl Tag {
+    pub(super) fn topic(&self) -> &Topic {
+        match self {
+            Self::Document(topic) | Self::Response(_, topic) | Self::Event(_, topic) => topic,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Pending {
+    documents: BTreeMap<Topic, Document>,
+    responses: VecDeque<Response>,
+    numbered: u64,
+}
+
+struct Document {
+    payload: Vec<u8>,
+    /// Newer than what was sent last.
+    dirty: bool,
+    /// One of a topic at a time, so that an older one can never arrive after a newer one.
+    in_flight: bool,
+}
+
+struct Response {
+    number: u64,
+    topic: Topic,
+    payload: Vec<u8>,
+    since: Instant,
+    sent: bool,
+}
+
+impl Pending {
+    /// Takes a document or a response.
+    pub(super) fn add(&mut self, topic: Topic, payload: Vec<u8>) {
+        if matches!(topic, Topic::Response(_)) {
+            self.respond(topic, payload);
+            return;
+        }
+        match self.documents.get_mut(&topic) {
+            Some(document) => {
+                document.payload = payload;
+                document.dirty = true;
+            }
+            None => {
+                let document = Document { payload, dirty: true, in_flight: false };
+                self.documents.insert(topic, document);
+            }
+        }
+    }
+
+    fn respond(&mut self, topic: Topic, payload: Vec<u8>) {
+        if self.responses.len() >= RESPONSES
+            && let Some(dropped) = self.responses.pop_front()
+        {
+            tracing::warn!(topic = ?dropped.topic, "too many responses wait for the broker: the oldest was dropped");
+        }
+        self.numbered += 1;
+        let (number, since) = (self.numbered, Instant::now());
+        self.responses.push_back(Response { number, topic, payload, since, sent: false });
+    }
+
+    /// A new connection: all documents are owed again, as the broker may have lost what it retained, and so are the
+    /// responses that it never acknowledged. Pictures that are not retained are of no use later.
+    pub(super) fn begin(&mut self) {
+        self.documents.retain(|topic, _| delivery(topic).retain);
+        for document in self.documents.values_mut() {
+            document.dirty = true;
+            document.in_flight = false;
+        }
+        for response in &mut self.responses {
+            response.sent = false;
+        }
+    }
+
+    /// The next message to send: responses first, as people wait for them.
+    pub(super) fn next(&mut self, base: &Base) -> Option<(Tag, Message)> {
+        self.responses
+            .retain(|response| response.sent || response.since.elapsed() < RESPONSE_EXPIRY);
+        if let Some(response) = self.responses.iter_mut().find(|response| !response.sent) {
+            response.sent = true;
+            let tag = Tag::Response(response.number, response.topic.clone());
+            return Some((tag, message(base, &response.topic, response.payload.clone())));
+        }
+        let (topic, document) = self
+            .documents
+            .iter_mut()
+            .find(|(_, document)| document.dirty && !document.in_flight)?;
+        document.dirty = false;
+        document.in_flight = true;
+        let tag = Tag::Document(topic.clone());
+        Some((tag, message(base, topic, document.payload.clone())))
+    }
+
+    /// The broker took it, or never will.
+    pub(super) fn settle(&mut self, tag: &Tag) {
+        match tag {
+            Tag::Document(topic) => {
+                let Some(document) = self.documents.get_mut(topic) else { return };
+                document.in_flight = false;
+                if !document.dirty && delivery(topic).qos == Qos::AtMostOnce {
+                    self.documents.remove(topic);
+                }
+            }
+            Tag::Response(number, _) => {
+                self.responses.retain(|response| response.number != *number);
+            }
+            Tag::Event(..) => {}
+        }
+    }
+
+    /// The topic's document is owed again.
+    pub(super) fn redo(&mut self, topic: &Topic) {
+        if let Some(document) = self.documents.get_mut(topic) {
+            document.dirty = true;
+        }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.responses.is_empty()
+            && self.documents.values().all(|document| !document.dirty && !document.in_flight)
+    }
+}
+
+/// A message on `topic`, as the contract's table has it.
+pub(super) fn message(base: &Base, topic: &Topic, payload: Vec<u8>) -> Message {
+    Message { topic: base.topic(topic), payload, delivery: delivery(topic) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::types::Name;
+    use crate::mqtt::topics::{Exchange, Level};
+
+    fn base() -> Base {
+        Base::parse("strandwatch").unwrap()
+    }
+
+    fn response(command: &str) -> Topic {
+        Topic::Response(Exchange {
+            client: Name::parse("owner").unwrap(),
+            printer: Level::parse("voron").unwrap(),
+            command: Level::parse(command).unwrap(),
+        })
+    }
+
+    fn drain(pending: &mut Pending) -> Vec<(Tag, Vec<u8>)> {
+        std::iter::from_fn(|| pending.next(&base()))
+            .map(|(tag, message)| (tag, message.payload))
+            .collect()
+    }
+
+    #[test]
+    fn a_document_in_flight_is_followed_by_the_latest_only() {
+        let mut pending = Pending::default();
+        pending.add(Topic::Health, b"1".to_vec());
+        let (tag, first) = pending.next(&base()).unwrap();
+        assert_eq!(first.payload, b"1");
+        pending.add(Topic::Health, b"2".to_vec());
+        pending.add(Topic::Health, b"3".to_vec());
+        assert!(pending.next(&base()).is_none(), "one of a topic at a time");
+        pending.settle(&tag);
+        assert_eq!(drain(&mut pending), [(tag.clone(), b"3".to_vec())]);
+        pending.settle(&tag);
+        assert!(pending.is_idle());
+    }
+
+    #[test]
+    fn a_new_connection_owes_all_retained_documents_and_unacknowledged_responses_again() {
+        let printer = Name::parse("voron").unwrap();
+        let mut pending = Pending::default();
+        pending.add(Topic::Health, b"h".to_vec());
+        pending.add(Topic::PreviewImage(printer), b"jpeg".to_vec());
+        pending.add(response("pause"), b"answered".to_vec());
+        pending.add(response("resume"), b"not yet".to_vec());
+        let sent = drain(&mut pending);
+        assert_eq!(sent.len(), 4);
+        pending.settle(&sent[0].0);
+        pending.begin();
+        let again: Vec<Vec<u8>> = drain(&mut pending).into_iter().map(|(_, body)| body).collect();
+        assert_eq!(again, [b"not yet".to_vec(), b"h".to_vec()]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn responses_that_nobody_waits_for_any_more_are_dropped() {
+        let mut pending = Pending::default();
+        pending.add(response("pause"), b"late".to_vec());
+        tokio::time::advance(RESPONSE_EXPIRY).await;
+        assert!(pending.next(&base()).is_none());
+        for n in 0..=RESPONSES {
+            pending.add(response("pause"), n.to_string().into_bytes());
+        }
+        let sent = drain(&mut pending);
+        assert_eq!(sent.len(), RESPONSES);
+        assert_eq!(sent[0].1, b"1", "the oldest went");
+    }
+}

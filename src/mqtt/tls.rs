@@ -1,0 +1,43 @@
+//! The client's side of TLS: whom to trust.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::fault::{AuthoritySource, Fault};
+
+/// Talk TLS, and whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// PEM file of the authority that signed the broker's certificate; `None` trusts whom the system trusts. Read anew
+    /// for every connection, so that a mended file needs no restart.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// rustls' configuration, with the ring provider whatever else the process installed.
+pub(super) fn client_config(tls: &Tls, broker: &str) -> Result<Arc<ClientConfig>, Fault> {
+    let from = tls.ca_file.clone().map_or(AuthoritySource::System, AuthoritySource::File);
+    let trouble =
+        |why: String| Fault::Authority { broker: broker.to_owned(), from: from.clone(), why };
+    let certificates: Vec<CertificateDer<'static>> = match &tls.ca_file {
+        Some(file) => CertificateDer::pem_file_iter(file)
+            .and_then(Iterator::collect)
+            .map_err(|error| trouble(error.to_string()))?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(certificates);
+    if usable == 0 {
+        return Err(trouble("it holds no usable certificate".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::Tls { broker: broker.to_owned(), why: error.to_string() })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
