@@ -13,6 +13,13 @@ pub struct ModelArguments {
     /// default model)
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub runtime: RuntimeArguments,
+}
+
+/// Where models and ONNX Runtime lie, and how much of the machine they take.
+#[derive(clap::Args, Debug, Clone)]
+pub struct RuntimeArguments {
     /// The models folder or its manifest.toml; without it the installed one
     #[arg(long, value_name = "PATH")]
     pub models: Option<PathBuf>,
@@ -25,26 +32,39 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
-    /// The model asked for.
-    pub fn find(&self) -> anyhow::Result<Model> {
-        let Some(asked) = self.model.as_deref() else {
-            return Ok(Manifest::find(self.models.as_deref())?.model(None)?.clone());
-        };
-        let path = Path::new(asked);
-        if path.extension().is_some_and(|extension| extension == "onnx") && path.is_file() {
-            return named_beside(path);
-        }
-        if path.is_file() || path.is_dir() {
-            return Ok(Manifest::find(Some(path))?.model(None)?.clone());
-        }
-        Ok(Manifest::find(self.models.as_deref())?.model(Some(asked))?.clone())
-    }
-
     /// The model asked for, loaded.
     pub fn load(&self) -> anyhow::Result<Detector> {
-        let model = self.find()?;
-        Ok(Detector::load(&model, self.onnxruntime.as_deref(), usize::from(self.threads))?)
+        let runtime = &self.runtime;
+        let model = runtime.find(self.model.as_deref())?;
+        Ok(Detector::load(&model, runtime.library(), runtime.threads())?)
     }
+}
+
+impl RuntimeArguments {
+    /// The model that `asked` means; without it the manifest's default.
+    pub fn find(&self, asked: Option<&str>) -> anyhow::Result<Model> {
+        let path = asked.map(Path::new).filter(|path| path.exists());
+        match (asked, path) {
+            (_, Some(path)) if is_onnx(path) => named_beside(path),
+            (_, Some(path)) => Ok(Manifest::find(Some(path))?.model(None)?.clone()),
+            (name, None) => Ok(Manifest::find(self.models.as_deref())?.model(name)?.clone()),
+        }
+    }
+
+    /// ONNX Runtime's library, where one was named.
+    pub fn library(&self) -> Option<&Path> {
+        self.onnxruntime.as_deref()
+    }
+
+    /// Threads that share one inference.
+    pub fn threads(&self) -> usize {
+        usize::from(self.threads)
+    }
+}
+
+/// Whether this is an ONNX file by its name.
+pub fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "onnx")
 }
 
 /// The model whose file this is, by the manifest in the same folder: a bare ONNX file does not say how it wants its

@@ -109,14 +109,20 @@ impl Report<'_> {
 }
 
 fn json_line(file: &Path, frame: u64, score: &FrameScore) -> serde_json::Value {
-    let boxes: Vec<[f32; 5]> = score.boxes.iter().map(|b| [b.x0, b.y0, b.x1, b.y1, b.p]).collect();
+    let boxes: Vec<[f64; 5]> =
+        score.boxes.iter().map(|b| [b.x0, b.y0, b.x1, b.y1, b.p].map(rounded)).collect();
     json!({
         "path": file.to_string_lossy(),
         "frame": frame,
-        "score": score.score,
+        "score": rounded(score.score),
         "boxes": boxes,
-        "infer_ms": score.infer_ms,
+        "infer_ms": rounded(score.infer_ms),
     })
+}
+
+/// As many decimals as mean anything.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e5).round() / 1e5
 }
 
 /// The whole path in one name, so that pictures of different folders do not overwrite each other.

@@ -95,8 +95,14 @@ fn heat(pixels: &mut [u8], (width, height): (u32, u32), map: &FailureMap) {
 
 /// The map between its cells' centres, `u` columns and `v` rows from the first centre.
 fn smooth(map: &FailureMap, u: f32, v: f32) -> f32 {
+    let [x0, y0, x1, y1] = map.content;
     let (last_column, last_row) = (map.columns.saturating_sub(1), map.rows.saturating_sub(1));
-    let (u, v) = (u.clamp(0.0, f32::from(last_column)), v.clamp(0.0, f32::from(last_row)));
+    // Towards the frame's edge the outermost cell holds on: the bars beyond it say nothing.
+    let hold = |at: f32, from: f32, to: f32, count: u16| {
+        let first = (from * f32::from(count)).round();
+        at.clamp(first, (to * f32::from(count)).round().max(first + 1.0) - 1.0)
+    };
+    let (u, v) = (hold(u, x0, x1, map.columns), hold(v, y0, y1, map.rows));
     let (column, row) = (u as u16, v as u16);
     let (right, below) = ((column + 1).min(last_column), (row + 1).min(last_row));
     let cell = |column: u16, row: u16| {
@@ -165,7 +171,7 @@ impl Canvas {
 
     /// Outlines first, so that no outline crosses a label; the most probable box ends on top.
     fn boxes(&mut self, boxes: &[ScoredBox]) {
-        let thick = self.font.height() as f32 / 8.0;
+        let thick = self.font.height() as f32 / 6.0;
         for found in boxes.iter().rev() {
             let Some(path) = self.rectangle(found, thick).map(PathBuilder::from_rect) else {
                 continue;

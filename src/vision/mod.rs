@@ -3,6 +3,7 @@
 //! same chain without the thread, for commands that score one frame after another.
 
 pub mod annotate;
+mod bare;
 mod error;
 mod library;
 pub mod manifest;
@@ -13,6 +14,7 @@ mod scorer;
 mod session;
 mod text;
 
+pub use bare::BareSession;
 pub use error::VisionError;
 pub use manifest::{Manifest, Model};
 pub use scorer::{ModelOptions, OnnxScorer, SelfTest};

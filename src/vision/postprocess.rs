@@ -1,6 +1,6 @@
-//! Network output to map, boxes and score. Pure.
+//! Network output to map and boxes; the score follows in [`crate::core::detect::statistic`]. Pure.
 
-use crate::core::types::{FailureMap, ScoreRule, ScoredBox};
+use crate::core::types::{FailureMap, ScoredBox};
 
 use super::preprocess::Placement;
 
@@ -34,21 +34,6 @@ fn inside(index: u16, count: u16, placement: &Placement, axis: Axis) -> bool {
     };
     let centre = (f64::from(index) + 0.5) * f64::from(whole) / f64::from(count);
     (f64::from(start)..f64::from(start + length)).contains(&centre)
-}
-
-/// The frame's score by the manifest's rule, 0..1.
-pub fn frame_score(rule: ScoreRule, map: &FailureMap, boxes: &[ScoredBox]) -> f32 {
-    match rule {
-        ScoreRule::TopKMean { k } => {
-            let mut cells = map.cells.clone();
-            let k = usize::from(k).clamp(1, cells.len().max(1));
-            if k < cells.len() {
-                cells.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-            }
-            cells.iter().take(k).sum::<f32>() / k as f32
-        }
-        ScoreRule::SumOfConfidences => boxes.iter().map(|b| b.p).sum::<f32>().min(1.0),
-    }
 }
 
 /// Regions of touching cells (8 neighbours) at or above `threshold`, most probable first.

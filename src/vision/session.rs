@@ -8,6 +8,7 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 use sha2::{Digest, Sha256};
 
+use crate::core::detect::statistic::{Region, frame_score};
 use crate::core::types::{FrameScore, Now};
 use crate::ports::Frame;
 
@@ -125,7 +126,7 @@ impl Detector {
                 return Err(self.wrong(format!("{} outputs were taken from it", tensors.len())));
             }
         };
-        let score = postprocess::frame_score(self.model.rule, &map, &boxes);
+        let score = frame_score(self.model.rule, &map, &boxes, &Region::default());
         Ok(FrameScore { score, boxes, map, infer_ms })
     }
 
@@ -188,7 +189,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A session that keeps memory and idle CPU low: no arena that holds on to its peak, no threads that spin.
-fn open(
+pub(super) fn open(
     path: &Path,
     bytes: &[u8],
     library: Option<&Path>,
