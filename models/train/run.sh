@@ -15,6 +15,8 @@ work=$(cd "$work" && pwd)
 python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
 samples=12000
+# Threads that wait must not spin: other work on the machine would slow training down several times over.
+export OMP_WAIT_POLICY=passive
 
 # stage ARTIFACT INPUT... -- COMMAND...: run the command unless the artifact is newer than every input.
 stage() {

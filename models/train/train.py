@@ -7,6 +7,7 @@ import math
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,8 @@ def train(
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
-    loader = DataLoader(Samples(composer, step * BATCH, steps * BATCH), BATCH, num_workers=1, prefetch_factor=3)
+    samples = Samples(composer, step * BATCH, steps * BATCH)
+    loader = DataLoader(samples, BATCH, num_workers=1, prefetch_factor=3, worker_init_fn=lambda _: cv2.setNumThreads(1))
     began, running = time.time(), None
     for boxed, target, weight, failing in loader:
         for group in optimiser.param_groups:

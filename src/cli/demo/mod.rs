@@ -1,7 +1,6 @@
 //! `strandwatch demo`: the whole system on one machine, with nothing to set up, told as a story.
 
 mod audience;
-mod film;
 mod story;
 
 use std::path::{Path, PathBuf};
@@ -11,10 +10,11 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use self::audience::Audience;
-use self::film::Film;
 use self::story::Story;
 use super::output::say;
 use super::{Exit, OrExit, Outcome};
+use crate::sim::film::Film;
+use crate::sim::webcam;
 use crate::sim::stage::{BrokerRig, Daemon, PrinterRig, write_config};
 
 /// Arguments of `strandwatch demo`.
@@ -54,6 +54,9 @@ correlation_time = "2s"
 veto = "3s"
 "#;
 
+/// Of the rendered camera.
+const FRAMES_PER_SECOND: f64 = 8.0;
+
 /// Runs it.
 pub fn run(arguments: Arguments) -> Outcome {
     let runtime =
@@ -85,8 +88,10 @@ async fn play(arguments: &Arguments) -> Outcome {
     let cancel = CancellationToken::new();
 
     say("Setting the stage: a real Moonraker over a simulated Klippy, a rendered camera, a real Mosquitto.");
-    let film = Film::new();
-    let url = film.serve(cancel.clone()).await.or_exit(Exit::Internal)?;
+    let film = Film::new(7);
+    let url = webcam::serve_scene(film.state(), FRAMES_PER_SECOND, cancel.clone())
+        .await
+        .or_exit(Exit::Internal)?;
     let printer = PrinterRig::start(&folder, PRINTER, &python, &url, arguments.speed)
         .await
         .or_exit(Exit::Unreachable)?;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::PRINTER;
 use super::audience::Audience;
-use super::film::Film;
 use crate::core::event::EventKind;
 use crate::core::types::PrintState;
 use crate::mqtt::requester::Requester;
 use crate::mqtt::wire::{Delivery, Qos};
+use crate::sim::film::{Film, until_extruding};
 use crate::sim::klippy::Print;
 use crate::sim::stage::{BASE, PrinterRig};
 
@@ -70,7 +70,7 @@ impl Story<'_> {
         seen.event("watching", PATIENCE, |kind| matches!(kind, EventKind::Watching).then_some(()))
         .await?;
         self.check("the print's start and that it is watched", true);
-        self.film.until_extruding(&self.printer.klippy).await;
+        until_extruding(&self.printer.klippy).await;
         tokio::time::sleep(Duration::from_secs_f64(8.0 / self.speed)).await;
         let quiet = !self.audience.events.iter().any(|event| is_alarm(&event.kind));
         self.check("no suspicion while the print went well", quiet);
