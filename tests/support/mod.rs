@@ -3,6 +3,7 @@
 pub mod moonraker;
 pub mod config;
 pub mod mqtt;
+pub mod camera;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
