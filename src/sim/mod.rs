@@ -1,1 +1,3 @@
-//! To be written.
+//! A printer that is not there: for `demo` and for tests.
+
+pub mod scene;
