@@ -5,3 +5,6 @@ pub mod klippy;
 pub mod moonraker;
 pub mod mosquitto;
 pub mod stage;
+//! A printer that is not there: for `demo` and for tests.
+
+pub mod scene;
