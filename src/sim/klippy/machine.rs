@@ -342,3 +342,88 @@ fn argument(arguments: &str, name: &str) -> Option<String> {
         None => value.split_whitespace().next().map(str::to_owned),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::print::square;
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine::new(Options { speed: 10.0, ..Options::new("/nonexistent") })
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_print_homes_and_heats_extrudes_and_completes() {
+        let mut machine = machine();
+        machine.start(Print::new("cube.gcode")).unwrap();
+        machine.advance(seconds(1));
+        let heating = machine.snapshot();
+        assert_eq!(
+            (heating.print, heating.layer, heating.progress),
+            (PrintState::Printing, 0, 0.0)
+        );
+        assert_eq!(heating.position, PARKED);
+        assert!(machine.extruder.temperature > 100.0 && machine.extruder.temperature < 210.0);
+        machine.advance(seconds(7));
+        let printing = machine.snapshot();
+        assert!((0.4..0.6).contains(&printing.progress), "{printing:?}");
+        assert!((25..=36).contains(&printing.layer), "{printing:?}");
+        assert!((printing.position[2] - 0.2 * f64::from(printing.layer)).abs() < 1e-9);
+        machine.advance(seconds(10));
+        assert_eq!(machine.snapshot().print, PrintState::Complete);
+        assert_eq!((machine.extruder.target, machine.bed.target), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_paused_print_stands_still_while_its_time_goes_on() {
+        let mut machine = machine();
+        machine.start(Print::new("cube.gcode")).unwrap();
+        machine.advance(seconds(5));
+        assert_eq!(machine.gcode("PAUSE"), Ok(Outcome::Runs(Macro::Pause)));
+        machine.finish(Macro::Pause);
+        let (paused, total) = (machine.snapshot(), machine.job.as_ref().unwrap().total_s);
+        machine.advance(seconds(5));
+        assert_eq!(machine.snapshot(), paused);
+        assert_eq!((paused.print, paused.position), (PrintState::Paused, PARKED));
+        assert!(machine.job.as_ref().unwrap().total_s > total);
+        machine.finish(Macro::Resume);
+        machine.advance(seconds(1));
+        assert!(machine.snapshot().progress > paused.progress);
+    }
+
+    #[test]
+    fn a_second_print_and_an_unknown_file_are_refused() {
+        let mut machine = machine();
+        let missing = machine.gcode("SDCARD_PRINT_FILE FILENAME=\"no such.gcode\"");
+        assert_eq!(missing, Err(Refused("Unable to open file".into())));
+        machine.prepare(Print::new("my cube.gcode"));
+        assert_eq!(
+            machine.gcode("SDCARD_PRINT_FILE FILENAME=\"my cube.gcode\""),
+            Ok(Outcome::Done)
+        );
+        assert_eq!(machine.start(Print::new("other")), Err(Refused("SD busy".into())));
+    }
+
+    #[test]
+    fn the_head_stays_over_objects_that_are_not_excluded() {
+        let print = Print {
+            objects: vec![square("A", [50.0, 50.0], 20.0), square("B", [150.0, 150.0], 20.0)],
+            ..Print::new("two.gcode")
+        };
+        let at = |step: u32, excluded: &[String]| {
+            let (name, [x, y, _]) = print.head_at(f64::from(step) / 1000.0, excluded);
+            (name.map(str::to_owned), x, y)
+        };
+        for step in 0..1000 {
+            let (name, x, y) = at(step, &[]);
+            let middle = if name.as_deref() == Some("A") { 50.0 } else { 150.0 };
+            assert!((x - middle).abs() <= 10.0 && (y - middle).abs() <= 10.0, "{step}: {x} {y}");
+            assert_eq!(at(step, &["A".to_owned()]).0.as_deref(), Some("B"));
+        }
+        assert_eq!(at(500, &["A".to_owned(), "B".to_owned()]).0, None);
+    }
+}
