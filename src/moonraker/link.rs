@@ -48,7 +48,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Starts the link's task on `tracker`; it ends soon after `cancel`.
+    /// Starts the link's task on `tracker`; it ends soon after `cancel`. Needs a tokio runtime.
     pub fn spawn(setup: Setup, cancel: CancellationToken, tracker: &TaskTracker) -> Arc<Self> {
         let why =
             format!("printer {}: connecting to Moonraker at {}", setup.printer, setup.endpoint);
@@ -125,7 +125,12 @@ impl Link {
         follower.sync().await?;
         self.offer(Some(follower.client.clone()));
         self.publish(&follower.merged);
-        tracing::info!(printer = %self.setup.printer, endpoint = %self.setup.endpoint, klippy = ?follower.merged.status().klippy, "connected to Moonraker");
+        let klippy = follower.merged.status().klippy;
+        tracing::info!(
+            "printer {}: connected to Moonraker at {}, Klippy is {klippy:?}",
+            self.setup.printer,
+            self.setup.endpoint
+        );
         loop {
             let unready = follower.merged.status().klippy != KlippyState::Ready;
             tokio::select! {
