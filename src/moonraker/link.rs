@@ -259,17 +259,17 @@ struct Follower<'a> {
     link: &'a Link,
     client: Client,
     merged: Merged,
-    /// When the whole state was read: updates received earlier are older than it.
+    /// When the whole state was read: what was received earlier is older than it.
     snapshot: u64,
 }
 
 impl Follower<'_> {
     async fn take(&mut self, notification: Notification) -> Result<(), MoonrakerFault> {
         match notification.method {
+            "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
+            _ if notification.received < self.snapshot => Ok(()),
             "notify_status_update" => {
-                if notification.received > self.snapshot
-                    && let Some(update) = notification.params.get(0)
-                {
+                if let Some(update) = notification.params.get(0) {
                     self.merged.merge(update);
                 }
                 Ok(())
@@ -283,7 +283,6 @@ impl Follower<'_> {
                 self.merged.klippy(KlippyState::Disconnected, None);
                 Ok(())
             }
-            "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
             _ => Ok(()),
         }
     }
