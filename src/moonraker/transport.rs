@@ -138,6 +138,7 @@ async fn websocket(url: &str, api_key: Option<&SecretString>) -> Result<Transpor
             "it answered {} to the websocket's upgrade, so it may be another server",
             response.status()
         ))),
+        Err(Error::Io(error)) => Err(unreachable(error)),
         Err(error) => Err(unreachable(error)),
     }
 }

@@ -16,11 +16,11 @@ const NOTIFICATIONS: [&str; 5] = [
 
 /// An error that Moonraker answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// JSON-RPC's code, or Moonraker's HTTP status.
-    pub code: i64,
+    pub(super) code: i64,
     /// For people; errors of Klippy's are passed on word by word.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl fmt::Display for Refusal {

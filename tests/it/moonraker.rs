@@ -5,12 +5,12 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use strandwatch::core::types::{KlippyState, PrintObject, PrintState, PrinterAction};
-use strandwatch::moonraker::Endpoint;
+use strandwatch::moonraker::{Endpoint, Setup};
 use strandwatch::ports::PrinterLink;
 use strandwatch::sim::klippy::{Comeback, Pausing, Print};
 use strandwatch::sim::moonraker::{Login, RealMoonraker, WebcamSection};
 
-use crate::support::moonraker::{Linked, PATIENCE, Rig};
+use crate::support::moonraker::{Linked, PATIENCE, Rig, setup};
 
 mod misbehaving;
 
@@ -27,7 +27,10 @@ fn two_cubes() -> Print {
     }
 }
 
-async fn clients(moonraker: &RealMoonraker) -> Vec<Value> {
+/// How moonraker-timelapse tells that it parks the head for a picture.
+const TIMELAPSE: &str = "SET_GCODE_VARIABLE MACRO=TIMELAPSE_TAKE_FRAME VARIABLE=takingframe";
+
+async fn agents(moonraker: &RealMoonraker) -> Vec<Value> {
     let list = moonraker.call("server.extensions.list", Value::Null).await.unwrap();
     list["agents"].as_array().unwrap().clone()
 }
@@ -39,7 +42,7 @@ async fn it_comes_as_an_agent_and_a_second_one_is_not_locked_out() {
     let status = first.until("ready", |status| status.klippy == KlippyState::Ready).await;
     assert_eq!(status.print, PrintState::Standby);
     assert_eq!(status.idle_timeout_s, Some(600.0));
-    let agents = clients(&rig.moonraker).await;
+    let agents = agents(&rig.moonraker).await;
     assert_eq!((agents.len(), agents[0]["name"].as_str()), (1, Some("strandwatch")));
     assert_eq!(agents[0]["version"], env!("CARGO_PKG_VERSION"));
 
@@ -78,6 +81,12 @@ async fn a_print_is_followed_paused_resumed_one_object_excluded_and_cancelled() 
     assert!(printing.total_duration_s > printing.print_duration_s);
     assert!(printing.live_position.unwrap()[2] >= 0.4 - 1e-9);
 
+    for (value, parked) in [("True", true), ("False", false)] {
+        let script = format!("{TIMELAPSE} VALUE={value}");
+        rig.moonraker.call("printer.gcode.script", json!({ "script": script })).await.unwrap();
+        linked.until(value, |status| status.timelapse_parked == parked).await;
+    }
+
     linked.link.act(PrinterAction::Pause).await.unwrap();
     linked.until("paused", |status| status.print == PrintState::Paused).await;
     linked.link.act(PrinterAction::Resume).await.unwrap();
@@ -98,12 +107,25 @@ async fn a_print_is_followed_paused_resumed_one_object_excluded_and_cancelled() 
     linked.until("cancelled", |status| status.print == PrintState::Cancelled).await;
     let expected = [
         "SDCARD_PRINT_FILE FILENAME=\"two_cubes.gcode\"",
+        &format!("{TIMELAPSE} VALUE=True"),
+        &format!("{TIMELAPSE} VALUE=False"),
         "PAUSE",
         "RESUME",
         "EXCLUDE_OBJECT NAME=CUBE_A",
         "CANCEL_PRINT",
     ];
     assert_eq!(rig.klippy.gcode_log(), expected, "and nothing else reached the printer");
+
+    let short = Print { duration: Duration::from_secs(4), reports_layers: false, ..two_cubes() };
+    rig.klippy.start_print(short).unwrap();
+    let unlabelled = linked
+        .until("printing without layers", |status| {
+            status.print == PrintState::Printing && status.progress > Some(0.1)
+        })
+        .await;
+    assert_eq!((unlabelled.layer, unlabelled.layers), (None, None));
+    let ended = linked.until("complete", |status| status.print == PrintState::Complete).await;
+    assert_eq!(ended.progress, Some(1.0));
     linked.end().await;
 }
 
@@ -190,7 +212,7 @@ async fn moonraker_may_be_killed_in_the_middle_of_a_print() {
     linked.until("printing still", |status| status.print == PrintState::Printing).await;
     linked.link.act(PrinterAction::Pause).await.unwrap();
     linked.until("paused", |status| status.print == PrintState::Paused).await;
-    assert_eq!(clients(&moonraker).await.len(), 1);
+    assert_eq!(agents(&moonraker).await.len(), 1);
     moonraker.stop().await.unwrap();
     linked.until_down("cannot be reached").await;
     linked.end().await;
@@ -223,10 +245,8 @@ async fn forced_logins_need_the_key_over_tcp_and_nothing_on_the_unix_socket() {
     by_socket.until("printing", |status| status.print == PrintState::Printing).await;
     by_socket.link.act(PrinterAction::Pause).await.unwrap();
     with_key.until("paused", |status| status.print == PrintState::Paused).await;
-    assert!(
-        !format!("{:?}", crate::support::moonraker::setup(rig.websocket()))
-            .contains(key.expose_secret())
-    );
+    let shown = format!("{:?}", Setup { api_key: Some(key.clone()), ..setup(rig.websocket()) });
+    assert!(!shown.contains(key.expose_secret()), "{shown}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::gcode::Macro;
 use super::print::{PARKED, Print};
 use super::{Comeback, Options, Pausing, Refused, Snapshot};
 use crate::core::types::{Heater, KlippyState, PrintState};
@@ -16,28 +17,6 @@ const HOMING_S: f64 = 3.0;
 
 /// Filament a simulated second of extruding, mm.
 const FILAMENT_MM_A_SECOND: f64 = 4.0;
-
-/// Lines of G-code that are remembered.
-const LOG_LINES: usize = 1000;
-
-/// A macro whose effect shows when its delay has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Macro {
-    Pause,
-    Resume,
-    Cancel,
-}
-
-/// What a line of G-code leads to.
-#[derive(Debug, PartialEq)]
-pub(super) enum Outcome {
-    /// It is done.
-    Done,
-    /// It takes a while.
-    Runs(Macro),
-    /// The host is to restart.
-    Restarts,
-}
 
 /// A job: one run of a print.
 #[derive(Debug)]
@@ -70,10 +49,12 @@ pub(super) struct Machine {
     pub(super) timelapse_parked: bool,
     /// Real seconds since the simulation began: Klipper's `eventtime`.
     pub(super) event_time: f64,
-    prepared: BTreeMap<String, Print>,
-    pausing: Pausing,
+    /// What `SDCARD_PRINT_FILE` prints, by file.
+    pub(super) prepared: BTreeMap<String, Print>,
+    pub(super) pausing: Pausing,
+    /// Lines of G-code, oldest first.
+    pub(super) log: Vec<String>,
     coming_back: Option<(Duration, Comeback)>,
-    log: Vec<String>,
 }
 
 impl Machine {
@@ -169,14 +150,6 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn prepare(&mut self, print: Print) {
-        self.prepared.insert(print.file.clone(), print);
-    }
-
-    pub(super) fn set_pausing(&mut self, pausing: Pausing) {
-        self.pausing = pausing;
-    }
-
     pub(super) fn shutdown(&mut self, message: &str) {
         self.klippy = KlippyState::Shutdown;
         self.klippy_message = message.to_owned();
@@ -195,67 +168,6 @@ impl Machine {
         self.homed = false;
         self.timelapse_parked = false;
         self.cool();
-    }
-
-    pub(super) fn log(&self) -> &[String] {
-        &self.log
-    }
-
-    /// Runs one line of G-code.
-    pub(super) fn gcode(&mut self, line: &str) -> Result<Outcome, Refused> {
-        self.log.push(line.to_owned());
-        if self.log.len() > LOG_LINES {
-            self.log.remove(0);
-        }
-        let (command, arguments) = line.split_once(' ').unwrap_or((line, ""));
-        let command = command.to_ascii_uppercase();
-        if matches!(command.as_str(), "RESTART" | "FIRMWARE_RESTART") {
-            return Ok(Outcome::Restarts);
-        }
-        if self.klippy != KlippyState::Ready {
-            return Err(Refused(self.klippy_message.clone()));
-        }
-        match command.as_str() {
-            "PAUSE" => match &self.pausing {
-                Pausing::Refused(message) => Err(Refused(message.clone())),
-                Pausing::Works | Pausing::Ignored => Ok(Outcome::Runs(Macro::Pause)),
-            },
-            "RESUME" => Ok(Outcome::Runs(Macro::Resume)),
-            "CANCEL_PRINT" => Ok(Outcome::Runs(Macro::Cancel)),
-            "M112" => {
-                self.shutdown("Shutdown due to M112 command");
-                Ok(Outcome::Done)
-            }
-            "SDCARD_PRINT_FILE" => self.print_file(arguments),
-            "EXCLUDE_OBJECT" => Ok(self.exclude(arguments)),
-            "SET_GCODE_VARIABLE" => {
-                self.timelapse_parked = argument(arguments, "VALUE").as_deref() == Some("True");
-                Ok(Outcome::Done)
-            }
-            // As with Klipper, an unknown command is no error.
-            _ => Ok(Outcome::Done),
-        }
-    }
-
-    fn print_file(&mut self, arguments: &str) -> Result<Outcome, Refused> {
-        let file = argument(arguments, "FILENAME").unwrap_or_default();
-        let prepared = self.prepared.get(&file).cloned();
-        let on_disk = !file.is_empty() && self.options.gcodes.join(&file).is_file();
-        let Some(print) = prepared.or_else(|| on_disk.then(|| Print::new(file))) else {
-            return Err(Refused("Unable to open file".to_owned()));
-        };
-        self.start(print)?;
-        Ok(Outcome::Done)
-    }
-
-    fn exclude(&mut self, arguments: &str) -> Outcome {
-        let name = argument(arguments, "NAME").unwrap_or_default().to_uppercase();
-        if let Some(job) = &mut self.job
-            && !job.excluded.contains(&name)
-        {
-            job.excluded.push(name);
-        }
-        Outcome::Done
     }
 
     /// A macro has run to its end.
@@ -290,18 +202,7 @@ impl Machine {
     pub(super) fn snapshot(&self) -> Snapshot {
         let (klippy, position) = (self.klippy, self.position());
         let Some(job) = &self.job else {
-            return Snapshot {
-                klippy,
-                print: PrintState::Standby,
-                file: None,
-                progress: 0.0,
-                layer: 0,
-                layers: 0,
-                layer_height_mm: 0.0,
-                position,
-                objects: Vec::new(),
-                excluded: Vec::new(),
-            };
+            return Snapshot { klippy, position, ..Snapshot::default() };
         };
         Snapshot {
             klippy,
@@ -333,12 +234,88 @@ fn is_hot(heater: &Heater) -> bool {
     (heater.temperature - heater.target.max(ROOM_C)).abs() < 1.0
 }
 
-/// The value of `NAME=value` or `NAME="value"` among a line's arguments.
-fn argument(arguments: &str, name: &str) -> Option<String> {
-    let at = arguments.find(&format!("{name}="))? + name.len() + 1;
-    let value = arguments.get(at..)?;
-    match value.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next().map(str::to_owned),
-        None => value.split_whitespace().next().map(str::to_owned),
+#[cfg(test)]
+mod tests {
+    use super::super::gcode::Outcome;
+    use super::super::print::square;
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine::new(Options { speed: 10.0, ..Options::new("/nonexistent") })
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_print_homes_and_heats_extrudes_and_completes() {
+        let mut machine = machine();
+        machine.start(Print::new("cube.gcode")).unwrap();
+        machine.advance(seconds(1));
+        let heating = machine.snapshot();
+        assert_eq!(
+            (heating.print, heating.layer, heating.progress),
+            (PrintState::Printing, 0, 0.0)
+        );
+        assert_eq!(heating.position, PARKED);
+        assert!(machine.extruder.temperature > 100.0 && machine.extruder.temperature < 210.0);
+        machine.advance(seconds(7));
+        let printing = machine.snapshot();
+        assert!((0.4..0.6).contains(&printing.progress), "{printing:?}");
+        assert!((25..=36).contains(&printing.layer), "{printing:?}");
+        assert!((printing.position[2] - 0.2 * f64::from(printing.layer)).abs() < 1e-9);
+        machine.advance(seconds(10));
+        assert_eq!(machine.snapshot().print, PrintState::Complete);
+        assert_eq!((machine.extruder.target, machine.bed.target), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_paused_print_stands_still_while_its_time_goes_on() {
+        let mut machine = machine();
+        machine.start(Print::new("cube.gcode")).unwrap();
+        machine.advance(seconds(5));
+        assert_eq!(machine.gcode("PAUSE"), Ok(Outcome::Runs(Macro::Pause)));
+        machine.finish(Macro::Pause);
+        let (paused, total) = (machine.snapshot(), machine.job.as_ref().unwrap().total_s);
+        machine.advance(seconds(5));
+        assert_eq!(machine.snapshot(), paused);
+        assert_eq!((paused.print, paused.position), (PrintState::Paused, PARKED));
+        assert!(machine.job.as_ref().unwrap().total_s > total);
+        machine.finish(Macro::Resume);
+        machine.advance(seconds(1));
+        assert!(machine.snapshot().progress > paused.progress);
+    }
+
+    #[test]
+    fn a_second_print_and_an_unknown_file_are_refused() {
+        let mut machine = machine();
+        let missing = machine.gcode("SDCARD_PRINT_FILE FILENAME=\"no such.gcode\"");
+        assert_eq!(missing, Err(Refused("Unable to open file".into())));
+        machine.prepared.insert("my cube.gcode".into(), Print::new("my cube.gcode"));
+        assert_eq!(
+            machine.gcode("SDCARD_PRINT_FILE FILENAME=\"my cube.gcode\""),
+            Ok(Outcome::Done)
+        );
+        assert_eq!(machine.start(Print::new("other")), Err(Refused("SD busy".into())));
+    }
+
+    #[test]
+    fn the_head_stays_over_objects_that_are_not_excluded() {
+        let print = Print {
+            objects: vec![square("A", [50.0, 50.0], 20.0), square("B", [150.0, 150.0], 20.0)],
+            ..Print::new("two.gcode")
+        };
+        let at = |step: u32, excluded: &[String]| {
+            let (name, [x, y, _]) = print.head_at(f64::from(step) / 1000.0, excluded);
+            (name.map(str::to_owned), x, y)
+        };
+        for step in 0..1000 {
+            let (name, x, y) = at(step, &[]);
+            let middle = if name.as_deref() == Some("A") { 50.0 } else { 150.0 };
+            assert!((x - middle).abs() <= 10.0 && (y - middle).abs() <= 10.0, "{step}: {x} {y}");
+            assert_eq!(at(step, &["A".to_owned()]).0.as_deref(), Some("B"));
+        }
+        assert_eq!(at(500, &["A".to_owned(), "B".to_owned()]).0, None);
     }
 }

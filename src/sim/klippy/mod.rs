@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! print     what is printed, and where the head is at a given progress
-//! machine   the printer: heaters, job, macros; moved on by time alone
+//! machine   the printer: heaters, job; moved on by time alone
+//! gcode     the commands it knows
 //! objects   its state as Klipper's printer objects
 //! server    the socket: JSON messages that end with 0x03
 //! ```
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::core::types::{KlippyState, PrintObject, PrintState};
 
+mod gcode;
 mod machine;
 mod objects;
 mod print;
@@ -86,7 +88,7 @@ pub enum Comeback {
 }
 
 /// The printer at a moment, as a camera would see it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     /// Klippy's state.
     pub klippy: KlippyState,
@@ -174,7 +176,7 @@ impl SimulatedKlippy {
 
     /// Says what `SDCARD_PRINT_FILE` of this print's file will do.
     pub fn prepare(&self, print: Print) {
-        self.shared.with(|machine| machine.prepare(print));
+        self.shared.with(|machine| machine.prepared.insert(print.file.clone(), print));
     }
 
     /// The printer now.
@@ -184,12 +186,12 @@ impl SimulatedKlippy {
 
     /// Every line of G-code that was asked for, oldest first, with the macros that `pause_resume/*` run.
     pub fn gcode_log(&self) -> Vec<String> {
-        self.shared.with(|machine| machine.log().to_vec())
+        self.shared.with(|machine| machine.log.clone())
     }
 
     /// From now on pauses go so.
     pub fn set_pausing(&self, pausing: Pausing) {
-        self.shared.with(|machine| machine.set_pausing(pausing));
+        self.shared.with(|machine| machine.pausing = pausing);
     }
 
     /// An emergency: Klippy shuts down, saying `message`.

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::machine::Outcome;
+use super::gcode::Outcome;
 use super::{Comeback, Order, Shared, objects};
 
 /// Ends a message.

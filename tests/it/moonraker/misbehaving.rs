@@ -1,12 +1,13 @@
 //! The Moonraker link against a scripted server that misbehaves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use strandwatch::core::types::{PrintState, PrinterAction};
 use strandwatch::moonraker::{Endpoint, Setup, Timing};
 use strandwatch::ports::{ActionRefused, PrinterLink};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -121,8 +122,8 @@ fn usual_answer(method: &str) -> Value {
 
 fn impatient(endpoint: Endpoint) -> Setup {
     let mut setup = setup(endpoint);
-    setup.timing.keep_alive = Duration::from_millis(200);
-    setup.timing.silence = Duration::from_millis(600);
+    setup.timing.keep_alive = Duration::from_millis(300);
+    setup.timing.silence = Duration::from_millis(2000);
     setup
 }
 
@@ -162,8 +163,8 @@ async fn a_quiet_peer_that_answers_when_asked_is_kept() {
     let mut linked = Linked::with(impatient(fake.endpoint()));
     let mut peer = fake.accept_and_serve().await;
     linked.until("up", |_| true).await;
-    // Twice the silence that would end the link, measured in keep-alives that it had to ask for.
-    for _ in 0..6 {
+    // More than the silence that would end the link.
+    for _ in 0..9 {
         let asked =
             tokio::time::timeout(PATIENCE, peer.socket.next()).await.unwrap().unwrap().unwrap();
         let message: Value = serde_json::from_str(asked.to_text().unwrap()).unwrap();
@@ -315,7 +316,6 @@ async fn a_server_that_is_no_moonraker_is_said_to_be_none() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let web_server = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            use tokio::io::AsyncWriteExt;
             let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         }
     });
@@ -324,4 +324,31 @@ async fn a_server_that_is_no_moonraker_is_said_to_be_none() {
     assert!(why.contains("404") && why.contains("another server"), "{why}");
     linked.end().await;
     web_server.abort();
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_an_error_for_wss() {
+    let fake = Fake::listen().await;
+    let port = fake.listener.local_addr().unwrap().port();
+    let mut linked = Linked::to(Endpoint::parse(&format!("https://localhost:{port}")).unwrap());
+    let (mut stream, _) = fake.listener.accept().await.unwrap();
+    stream.write_all(b"this is no TLS").await.unwrap();
+    let why = linked.until_down("cannot be reached").await;
+    assert!(why.contains("corrupt message") && why.contains("wss://localhost"), "{why}");
+}
+
+#[tokio::test]
+async fn attempts_to_reconnect_become_rarer_up_to_a_limit() {
+    let fake = Fake::listen().await;
+    let setup = setup(fake.endpoint());
+    let (mut wait, limit) = (setup.timing.first_retry, setup.timing.last_retry);
+    let _linked = Linked::with(setup);
+    drop(fake.listener.accept().await.unwrap());
+    for _ in 0..6 {
+        let dropped = Instant::now();
+        let next = tokio::time::timeout(PATIENCE, fake.listener.accept()).await;
+        drop(next.expect("it tries again").unwrap());
+        assert!(dropped.elapsed() >= wait / 2, "{:?} after {wait:?}", dropped.elapsed());
+        wait = (wait * 2).min(limit);
+    }
 }
