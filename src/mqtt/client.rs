@@ -12,7 +12,8 @@
 //! - A flush to a peer that stopped reading never ends, and no keep-alive is checked meanwhile: [`Connection::next`] has a
 //!   deadline of its own.
 //! - Its table of packets in flight has 65 536 entries (several MB) unless limited.
-//! - A CONNACK without properties, as an MQTT 3 broker sends it, is taken for half a packet, and so ends in its timeout.
+//! - A CONNACK without properties, as an MQTT 3 broker sends it, is taken for half a packet, and so ends in its timeout;
+//!   and so is a DISCONNECT with a bare reason, which is what Mosquitto sends: why it closed is lost.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -64,8 +65,7 @@ impl Broker {
     }
 }
 
-/// How a session begins and ends.
-#[derive(Clone, Default)]
+/// How a session begins and ends, and what it takes.
 pub struct Terms {
     /// The session's name at the broker.
     pub client_id: String,
@@ -75,6 +75,8 @@ pub struct Terms {
     pub held_for: Duration,
     /// What the broker publishes when the connection dies.
     pub will: Option<Message>,
+    /// The largest packet that may come, bytes; told to the broker, which drops larger ones.
+    pub largest: u32,
 }
 
 /// A message that arrived.
@@ -112,9 +114,6 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Time for the connection, TLS and the broker's greeting together, s.
 const GREETING_S: u64 = 5;
 
-/// The largest packet we take, told to the broker, which drops larger ones.
-const LARGEST_INCOMING: u32 = 256 * 1024;
-
 /// Requests queued for the event loop; senders keep less than that unsettled.
 pub(super) const QUEUE: usize = 128;
 
@@ -143,7 +142,7 @@ pub fn open<T>(broker: &Broker, terms: Terms) -> Result<(Sender<T>, Connection<T
         .set_clean_start(!terms.resume)
         .set_request_channel_capacity(QUEUE)
         .set_outgoing_inflight_upper_limit(IN_FLIGHT)
-        .set_max_packet_size(Some(LARGEST_INCOMING))
+        .set_max_packet_size(Some(terms.largest))
         .set_session_expiry_interval(Some(whole_seconds(terms.held_for)));
     if let Some(login) = &broker.login {
         options.set_credentials(login.user.clone(), login.password.expose_secret());
@@ -357,7 +356,13 @@ impl<T> Connection<T> {
                 self.explain_io(&error)
             }
             StateError::ConnectionAborted if !self.connected => Fault::TurnedAway { broker },
-            StateError::ConnectionAborted => Fault::Lost { broker, why: "it closed".to_owned() },
+            StateError::ConnectionAborted => Fault::Lost {
+                broker,
+                why: format!(
+                    "it was closed there, as when the broker stops or another client connects under the id {:?}",
+                    self.client_id
+                ),
+            },
             StateError::AwaitPingResp | StateError::CollisionTimeout => {
                 self.stuck("it does not answer pings")
             }

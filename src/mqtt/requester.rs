@@ -17,6 +17,9 @@ use crate::core::types::Name;
 /// Messages kept for a watcher that is slower than they arrive; beyond that it misses the oldest.
 const MESSAGES: usize = 4096;
 
+/// The largest message, bytes: pictures come too.
+const LARGEST: u32 = 4 << 20;
+
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -73,7 +76,13 @@ impl Requester {
         filters: &[String],
     ) -> Result<(Self, broadcast::Receiver<Received>), Fault> {
         let client_id = format!("{client}-{:08x}", rand::random::<u32>());
-        let terms = Terms { client_id, ..Terms::default() };
+        let terms = Terms {
+            client_id,
+            resume: false,
+            held_for: Duration::ZERO,
+            will: None,
+            largest: LARGEST,
+        };
         let (sender, mut connection) = client::open(broker, terms)?;
         connection.next().await?;
         let mut wanted = vec![base.response_filter(&client)];

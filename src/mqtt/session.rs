@@ -22,6 +22,10 @@ use crate::ports::{BusLink, IncomingRequest, Store};
 /// A connection that held for so long was a good one: the next attempt comes at once.
 const GOOD: Duration = Duration::from_secs(10);
 
+/// The largest packet that may come, bytes: far more than a request may have, so that one which is too large is
+/// answered, and little enough for the memory of many.
+const LARGEST: u32 = 256 * 1024;
+
 /// Verdicts on their way from the polling to the publishing half; more than can be in flight.
 const VERDICTS: usize = client::QUEUE;
 
@@ -89,6 +93,7 @@ impl Session<'_> {
             resume: self.resume,
             held_for: Duration::from_secs_f64(FRESHNESS_S),
             will: Some(message(base, &Topic::Status, OFFLINE.to_vec())),
+            largest: LARGEST,
         };
         let (sender, mut connection) = match client::open(&self.setup.broker, terms) {
             Ok(ends) => ends,

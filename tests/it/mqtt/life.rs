@@ -152,6 +152,6 @@ async fn two_daemons_under_one_id_hear_of_each_other() {
     let first = rig.daemon().await;
     let second = Daemon::begin(rig.setup(), &rig.folder.path().join("other.sqlite3"));
     second.up().await;
-    let why = first.down("another client connected").await;
+    let why = first.down("another client connects under the id").await;
     assert!(why.contains("strandwatch-test"), "{why}");
 }
