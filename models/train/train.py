@@ -100,7 +100,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         step += 1
-        keep = min(0.996, 1 - 1 / (step + 1))
+        keep = min(0.99, 1 - 1 / (step + 1))
         with torch.no_grad():
             for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)

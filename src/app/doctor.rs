@@ -62,11 +62,8 @@ pub async fn examine(config: &Checked, findings: mpsc::Sender<Finding>) {
         tell(finding).await;
     }
     for printer in &config.printers {
-        let link: Arc<dyn PrinterLink> = crate::moonraker::Link::spawn(
-            wiring::link_setup(printer),
-            cancel.clone(),
-            &tracker,
-        );
+        let link: Arc<dyn PrinterLink> =
+            crate::moonraker::Link::spawn(wiring::link_setup(printer), cancel.clone(), &tracker);
         tell(printer_check(&printer.name, link.as_ref()).await).await;
         for camera in &printer.cameras {
             let what = format!("printer {}: camera {}", printer.name, camera.name);
@@ -104,14 +101,20 @@ fn store_check(path: &Path) -> Finding {
         Ok(disk) => {
             let free_mb = disk.f_bavail.saturating_mul(disk.f_frsize) / 1_000_000;
             if free_mb < 100 {
-                finding("disk", Verdict::Bad, format!("{free_mb} MB free for {shown}: free some space"))
+                finding(
+                    "disk",
+                    Verdict::Bad,
+                    format!("{free_mb} MB free for {shown}: free some space"),
+                )
             } else {
                 finding("disk", Verdict::Good, format!("{free_mb} MB free for {shown}"))
             }
         }
-        Err(error) => {
-            finding("disk", Verdict::Bad, format!("{shown}: {error}: check store.path in the config"))
-        }
+        Err(error) => finding(
+            "disk",
+            Verdict::Bad,
+            format!("{shown}: {error}: check store.path in the config"),
+        ),
     }
 }
 
@@ -122,7 +125,11 @@ async fn model_check(config: &Checked, clock: &Arc<dyn Clock>) -> Vec<Finding> {
         Ok(facts) => facts,
         Err(why) => return vec![finding("model", Verdict::Bad, why)],
     };
-    let loaded = format!("{} loads, its hash is right ({}…)", facts.name, &facts.sha256[..12.min(facts.sha256.len())]);
+    let loaded = format!(
+        "{} loads, its hash is right ({}…)",
+        facts.name,
+        &facts.sha256[..12.min(facts.sha256.len())]
+    );
     let test = self_test(&scorer, &loader).await;
     let verdict = if test.passed { Verdict::Good } else { Verdict::Bad };
     vec![finding("model", Verdict::Good, loaded), finding("self-test", verdict, test.detail)]
@@ -154,21 +161,22 @@ async fn printer_check(name: &Name, link: &dyn PrinterLink) -> Finding {
         LinkStatus::Down { .. } => None,
     });
     match up.await {
-        Ok(KlippyState::Ready) => finding(what, Verdict::Good, "reachable, authorised, Klippy is ready"),
+        Ok(KlippyState::Ready) => {
+            finding(what, Verdict::Good, "reachable, authorised, Klippy is ready")
+        }
         Ok(state) => finding(
             what,
             Verdict::Warning,
-            format!("reachable and authorised, but Klippy is {state:?}: see Mainsail for its message"),
+            format!(
+                "reachable and authorised, but Klippy is {state:?}: see Mainsail for its message"
+            ),
         ),
         Err(LinkStatus::Down { why }) => finding(what, Verdict::Bad, why),
         Err(LinkStatus::Up(_)) => finding(what, Verdict::Bad, "no answer in time"),
     }
 }
 
-async fn camera_check(
-    what: String,
-    opened: Result<Arc<dyn FrameSource>, WiringError>,
-) -> Finding {
+async fn camera_check(what: String, opened: Result<Arc<dyn FrameSource>, WiringError>) -> Finding {
     let source = match opened {
         Ok(source) => source,
         Err(error) => return finding(what, Verdict::Bad, error.to_string()),

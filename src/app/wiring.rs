@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::camera_task::Annotate;
@@ -356,10 +356,7 @@ fn connect_bus(
 ) -> Result<WiredBus, WiringError> {
     let setup = bus_setup(config, settings)?;
     let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
-    let facts = BusFacts {
-        has_login: settings.login.is_some(),
-        clients: config.grants.0.len(),
-    };
+    let facts = BusFacts { has_login: settings.login.is_some(), clients: config.grants.0.len() };
     Ok((bus, requests, facts))
 }
 
@@ -399,23 +396,21 @@ impl OnnxLoader {
 
 impl ModelLoader for OnnxLoader {
     fn load(&self) -> Result<Arc<dyn Scorer>, String> {
-        let scorer =
-            Arc::new(OnnxScorer::start(&self.options).map_err(|error| error.to_string())?);
+        let scorer = Arc::new(OnnxScorer::start(&self.options).map_err(|error| error.to_string())?);
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(scorer.clone());
         Ok(scorer)
     }
 
     fn self_test_picture(&self) -> Result<(Frame, f32), String> {
         let scorer = self.loaded().ok_or_else(|| "no model is loaded".to_owned())?;
-        let fires_at = scorer.model().score.alert_point;
+        let fires_at = scorer.model().alert_point;
         Ok((Frame::clone(&scorer.known_failure()), fires_at))
     }
 }
 
 fn annotator(loader: Arc<OnnxLoader>) -> Annotate {
     Arc::new(move |frame, score, caption| {
-        let alert_point =
-            loader.loaded().map_or(0.5, |scorer| scorer.model().score.alert_point);
+        let alert_point = loader.loaded().map_or(0.5, |scorer| scorer.model().alert_point);
         let picture = annotate(frame, score, &Notes { caption, alert_point })
             .map_err(|error| error.to_string())?;
         jpeg(&picture).map_err(|error| error.to_string())

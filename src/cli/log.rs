@@ -19,12 +19,21 @@ pub fn start(log: Log) {
     let default = format!("{level},rumqttc=error,tungstenite=warn,tokio_tungstenite=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
-    let stderr = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let journald = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    let stderr =
+        || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
+    let to_journal = match log.format {
+        LogFormat::Journal => true,
+        LogFormat::Auto => under_systemd,
+        LogFormat::Text | LogFormat::Json => false,
+    };
+    let journal = if to_journal { tracing_journald::layer().ok() } else { None };
     // A subscriber that is there already, as in a test, is as good.
-    let _ = match (log.format, journald) {
-        (LogFormat::Json, _) => registry.with(stderr().json()).try_init(),
-        (LogFormat::Text, Some(journald)) => registry.with(journald).try_init(),
-        (LogFormat::Text, None) => registry.with(stderr()).try_init(),
+    let _ = match (log.format, journal) {
+        (_, Some(journal)) => registry.with(journal).try_init(),
+        (LogFormat::Json, None) => registry.with(stderr().json()).try_init(),
+        (LogFormat::Auto | LogFormat::Text | LogFormat::Journal, None) => {
+            registry.with(stderr()).try_init()
+        }
     };
 }

@@ -6,10 +6,11 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod demo;
 mod doctor;
 mod eval;
-mod model;
 mod log;
+mod model;
 pub mod output;
 mod pictures;
 mod run;
@@ -68,6 +69,8 @@ enum Command {
     Run(run::Arguments),
     /// Check the configuration and print every problem at once
     Check(check::Arguments),
+    /// Show the whole system on this machine, with nothing to set up
+    Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
     /// Score pictures, folders or videos
@@ -82,6 +85,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Score(arguments) => score::run(arguments),

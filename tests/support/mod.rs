@@ -1,9 +1,9 @@
 //! What the tests share: where the rig lies, waiting for a condition, ports, child processes.
 
-pub mod moonraker;
-pub mod config;
-pub mod mqtt;
 pub mod camera;
+pub mod config;
+pub mod moonraker;
+pub mod mqtt;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -78,7 +78,10 @@ impl Audience {
         };
         if message.topic.ends_with("/image/failure") && !message.payload.is_empty() {
             std::fs::write(&self.picture, &message.payload)?;
-            self.tell(format_args!("          the annotated frame arrived: {}", self.picture.display()));
+            self.tell(format_args!(
+                "          the annotated frame arrived: {}",
+                self.picture.display()
+            ));
         }
         if !message.topic.ends_with("/event") {
             return Ok(None);
@@ -103,7 +106,9 @@ fn words(kind: &EventKind) -> String {
         ),
         EventKind::Acting { action, attempt, .. } => format!("{name}: {action}, attempt {attempt}"),
         EventKind::Paused { by, idle_timeout_s, .. } => match idle_timeout_s {
-            Some(seconds) => format!("{name} by {by}; heaters stay on for {:.0} min", seconds / 60.0),
+            Some(seconds) => {
+                format!("{name} by {by}; heaters stay on for {:.0} min", seconds / 60.0)
+            }
             None => format!("{name} by {by}"),
         },
         EventKind::Cancelled { by, .. } => format!("{name} by {by}"),
@@ -118,8 +123,8 @@ fn words(kind: &EventKind) -> String {
         EventKind::Degraded { why, .. } | EventKind::Blind { why, .. } => format!("{name}: {why}"),
         EventKind::Cleared { why, .. } => format!("{name}: {why}"),
         EventKind::ActFailed { reason, .. } => format!("{name}: {reason}"),
-        EventKind::Watching
-        | EventKind::Dismissed { .. }
-        | EventKind::Confirmed { .. } => name.to_owned(),
+        EventKind::Watching | EventKind::Dismissed { .. } | EventKind::Confirmed { .. } => {
+            name.to_owned()
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::audience::Audience;
@@ -14,8 +15,8 @@ use self::story::Story;
 use super::output::say;
 use super::{Exit, OrExit, Outcome};
 use crate::sim::film::Film;
-use crate::sim::webcam;
 use crate::sim::stage::{BrokerRig, Daemon, PrinterRig, write_config};
+use crate::sim::webcam;
 
 /// Arguments of `strandwatch demo`.
 #[derive(clap::Args)]
@@ -87,19 +88,29 @@ async fn play(arguments: &Arguments) -> Outcome {
         .or_exit(Exit::Usage)?;
     let cancel = CancellationToken::new();
 
-    say("Setting the stage: a real Moonraker over a simulated Klippy, a rendered camera, a real Mosquitto.");
+    say(
+        "Setting the stage: a real Moonraker over a simulated Klippy, a rendered camera, a real Mosquitto.",
+    );
     let film = Film::new(7);
-    let url = webcam::serve_scene(film.state(), FRAMES_PER_SECOND, cancel.clone())
-        .await
-        .or_exit(Exit::Internal)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.or_exit(Exit::Internal)?;
+    let url = format!("http://{}/stream", listener.local_addr().or_exit(Exit::Internal)?);
+    tokio::spawn(webcam::serve(
+        listener,
+        webcam::Scene(film.state()),
+        FRAMES_PER_SECOND,
+        cancel.clone(),
+    ));
     let printer = PrinterRig::start(&folder, PRINTER, &python, &url, arguments.speed)
         .await
         .or_exit(Exit::Unreachable)?;
     let broker = BrokerRig::start(&folder.join("broker"), &["owner", "household", "observer"])
         .await
         .or_exit(Exit::Unreachable)?;
-    let rights =
-        [("owner", "owner", None), ("household", "household", None), ("observer", "observer", None)];
+    let rights = [
+        ("owner", "owner", None),
+        ("household", "household", None),
+        ("observer", "observer", None),
+    ];
     let config =
         write_config(&folder, &[&printer], &broker, SECTIONS, &rights).or_exit(Exit::Internal)?;
     let (observer, seen) = broker.connect("observer").await.or_exit(Exit::Unreachable)?;
@@ -108,7 +119,10 @@ async fn play(arguments: &Arguments) -> Outcome {
     let program = std::env::current_exe().or_exit(Exit::Internal)?;
     let log = folder.join("strandwatch.log");
     let daemon = Daemon::start(&program, &config, &log).or_exit(Exit::Internal)?;
-    say(format_args!("Everything is in {}; the daemon's log is strandwatch.log there.", folder.display()));
+    say(format_args!(
+        "Everything is in {}; the daemon's log is strandwatch.log there.",
+        folder.display()
+    ));
 
     let mut story = Story {
         printer: &printer,

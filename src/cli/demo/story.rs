@@ -59,16 +59,20 @@ impl Story<'_> {
 
     async fn bad_print(&mut self) -> anyhow::Result<()> {
         let seen = &mut self.audience;
-        seen.event("the self-test", PATIENCE, |kind| matches!(kind, EventKind::SelfTest { passed: true, .. }).then_some(()))
+        seen.event("the self-test", PATIENCE, |kind| {
+            matches!(kind, EventKind::SelfTest { passed: true, .. }).then_some(())
+        })
         .await?;
         self.check("the known failure picture fired before anything else", true);
         self.audience.tell("printer   starts benchy.gcode");
         self.start("benchy.gcode", 300.0)?;
         let seen = &mut self.audience;
-        seen.event("the start of the print", PATIENCE, |kind| matches!(kind, EventKind::PrintStarted { .. }).then_some(()))
+        seen.event("the start of the print", PATIENCE, |kind| {
+            matches!(kind, EventKind::PrintStarted { .. }).then_some(())
+        })
         .await?;
         seen.event("watching", PATIENCE, |kind| matches!(kind, EventKind::Watching).then_some(()))
-        .await?;
+            .await?;
         self.check("the print's start and that it is watched", true);
         until_extruding(&self.printer.klippy).await;
         tokio::time::sleep(Duration::from_secs_f64(8.0 / self.speed)).await;
@@ -78,10 +82,18 @@ impl Story<'_> {
         self.audience.tell("printer   the part comes loose: strands go everywhere");
         self.film.fail(Duration::from_secs_f64(5.0 / self.speed));
         let seen = &mut self.audience;
-        seen.event("suspicion", PATIENCE, |kind| matches!(kind, EventKind::Suspect { .. }).then_some(()))
+        seen.event("suspicion", PATIENCE, |kind| {
+            matches!(kind, EventKind::Suspect { .. }).then_some(())
+        })
         .await?;
         let incident = seen
-            .event("the alert", PATIENCE, |kind| if let EventKind::Alert { incident, .. } = kind { Some(incident.clone()) } else { None })
+            .event("the alert", PATIENCE, |kind| {
+                if let EventKind::Alert { incident, .. } = kind {
+                    Some(incident.clone())
+                } else {
+                    None
+                }
+            })
             .await?;
         self.check("suspicion, then the alert", true);
         let by = self
@@ -103,7 +115,10 @@ impl Story<'_> {
         let answer = self.observer.request(PRINTER, "cancel", &request("o-1"), ANSWER).await?;
         self.audience.tell(format_args!("answer    {answer}"));
         let paused = self.printer.klippy.snapshot().print == PrintState::Paused;
-        self.check("the observer's cancel was refused, and nothing moved", status(&answer) == "refused" && paused);
+        self.check(
+            "the observer's cancel was refused, and nothing moved",
+            status(&answer) == "refused" && paused,
+        );
 
         self.audience.tell("observer  publishes on the owner's topic instead");
         let topic = format!("{BASE}/client/owner/request/{PRINTER}/cancel");
@@ -126,11 +141,15 @@ impl Story<'_> {
         self.audience.tell(format_args!("answer    {answer}"));
         let by = self
             .audience
-            .event("the cancellation", PATIENCE, |kind| if let EventKind::Cancelled { by, .. } = kind { Some(by.clone()) } else { None })
+            .event("the cancellation", PATIENCE, |kind| {
+                if let EventKind::Cancelled { by, .. } = kind { Some(by.clone()) } else { None }
+            })
             .await?;
         self.check("the owner's cancel was done", status(&answer) == "ok" && by == "owner");
         self.audience
-            .event("the end of the print", PATIENCE, |kind| matches!(kind, EventKind::PrintEnded { .. }).then_some(()))
+            .event("the end of the print", PATIENCE, |kind| {
+                matches!(kind, EventKind::PrintEnded { .. }).then_some(())
+            })
             .await
     }
 
@@ -141,12 +160,21 @@ impl Story<'_> {
         self.start("calibration-cube.gcode", 15.0)?;
         let outcome = self
             .audience
-            .event("the end of the good print", PATIENCE, |kind| if let EventKind::PrintEnded { outcome, .. } = kind { Some(outcome.clone()) } else { None })
+            .event("the end of the good print", PATIENCE, |kind| {
+                if let EventKind::PrintEnded { outcome, .. } = kind {
+                    Some(outcome.clone())
+                } else {
+                    None
+                }
+            })
             .await?;
         let seen = self.audience.events.get(before..).unwrap_or_default();
         let watched = seen.iter().any(|event| event.kind == EventKind::Watching);
         let quiet = !seen.iter().any(|event| is_alarm(&event.kind));
-        self.check("a good print was watched to its end and raised nothing", outcome == "complete" && watched && quiet);
+        self.check(
+            "a good print was watched to its end and raised nothing",
+            outcome == "complete" && watched && quiet,
+        );
         Ok(())
     }
 }
