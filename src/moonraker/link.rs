@@ -38,7 +38,7 @@ enum Identity {
 /// The link to one printer's Moonraker. A task keeps it up until it is cancelled.
 ///
 /// While Klippy is away the status keeps what was last known beside [`KlippyState::Disconnected`]; the next ready Klippy
-/// replaces all of it.
+/// replaces all of it. While Klippy is not ready, `message` is what it says of itself.
 pub struct Link {
     setup: Setup,
     status: watch::Sender<LinkStatus>,
