@@ -24,13 +24,13 @@
 //! they have seen by its `id`.
 
 mod backoff;
+pub mod broker;
 pub mod client;
 pub mod fault;
 mod pending;
 mod publisher;
 pub mod requester;
 mod session;
-pub mod tls;
 pub mod topics;
 pub mod wire;
 
@@ -42,8 +42,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use client::{Broker, Login};
-pub use tls::Tls;
+pub use broker::{Broker, Login, Tls};
 pub use topics::Base;
 
 use crate::core::types::Name;
@@ -81,8 +80,10 @@ pub fn connect(
     tracker: &TaskTracker,
 ) -> (Arc<MqttBus>, Requests) {
     let (requests, receiver) = mpsc::channel(REQUESTS);
-    let why = format!("not yet connected to the MQTT broker {}", setup.broker.address());
+    let broker = setup.broker.address();
+    let why = format!("not yet connected to the MQTT broker {broker}");
     let shared = Arc::new(Shared {
+        broker,
         pending: Mutex::default(),
         work: Notify::new(),
         outbox: Notify::new(),
@@ -101,6 +102,8 @@ pub struct MqttBus {
 
 /// What the bus's handle and its task share.
 struct Shared {
+    /// `host:port`, for the log.
+    broker: String,
     pending: Mutex<Pending>,
     /// Something was added to `pending`.
     work: Notify,
@@ -127,7 +130,7 @@ impl Shared {
             let changed = *known != link;
             if changed {
                 match &link {
-                    BusLink::Up => tracing::info!("connected to the MQTT broker"),
+                    BusLink::Up => tracing::info!("connected to the MQTT broker {}", self.broker),
                     BusLink::Down { why } => tracing::warn!("{why}"),
                 }
                 *known = link;

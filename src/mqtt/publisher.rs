@@ -99,6 +99,8 @@ impl<'a> Publisher<'a> {
                 }
                 continue;
             }
+            let last_call =
+                closing.map(|since| since + LAST_CALL).filter(|time| *time > Instant::now());
             tokio::select! {
                 Some(verdict) = verdicts.recv() => self.settle(verdict).await,
                 () = self.shared.work.notified() => {}
@@ -110,7 +112,7 @@ impl<'a> Publisher<'a> {
                 () = self.shared.closing.cancelled(), if closing.is_none() => {
                     closing = Some(Instant::now());
                 }
-                () = wait_until(closing.map(|since| since + LAST_CALL)), if words == 0 => {}
+                () = wait_until(last_call) => {}
             }
         }
     }

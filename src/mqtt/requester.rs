@@ -8,7 +8,8 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::{self, Broker, Connection, Happening, Received, Sender, Terms};
+use super::broker::Broker;
+use super::client::{self, Connection, Happening, Received, Sender, Terms};
 use super::fault::{Fault, Refusal};
 use super::topics::{Base, Exchange, Level, Topic};
 use super::wire::{Delivery, Message, delivery};
