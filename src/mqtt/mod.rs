@@ -8,7 +8,7 @@
 //!
 //! **Identity.** MQTT never tells who published. A request's sender is the client in its topic, because the broker lets
 //! each client publish below its own `client/<name>/request/` only; on a broker without such an ACL that is not so, and
-//! no code here can tell.
+//! no code here can tell. A topic whose client cannot be a name is dropped and logged, as there is nobody to answer.
 //!
 //! **Sessions.** The first connection of a process begins a clean session: requests meant for a process that is gone
 //! are not carried out by the next. Reconnections resume it, and the broker holds it as long as a request stays fresh,
@@ -47,6 +47,7 @@ pub use topics::Base;
 
 use crate::core::types::Name;
 use crate::ports::{Bus, BusLink, Publication, Requests, Store};
+use fault::Fault;
 use pending::Pending;
 use topics::Topic;
 
@@ -67,6 +68,12 @@ pub struct Setup {
     pub base: Base,
     /// Whose availability is set to `offline` at the end.
     pub printers: Vec<Name>,
+}
+
+impl Setup {
+    fn stuck(&self, what: &str) -> Fault {
+        Fault::Stuck { broker: self.broker.address(), what: what.to_owned() }
+    }
 }
 
 /// Connects for as long as the process lives; an unreachable broker shows in [`Bus::link`].
