@@ -30,40 +30,11 @@ use rumqttc::v5::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, TlsError,
 };
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
+use super::broker::{Broker, client_config};
 use super::fault::{Fault, Refusal};
-use super::tls::{Tls, client_config};
 use super::wire::{Message, Qos};
-
-/// A broker and how to log in.
-#[derive(Debug, Clone)]
-pub struct Broker {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// `None` talks plainly.
-    pub tls: Option<Tls>,
-    /// `None` connects anonymously.
-    pub login: Option<Login>,
-}
-
-/// A user name and its password.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The broker's name for us.
-    pub user: String,
-    /// Never shown.
-    pub password: SecretString,
-}
-
-impl Broker {
-    /// `host:port`, as messages have it.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-}
 
 /// How a session begins and ends, and what it takes.
 pub struct Terms {

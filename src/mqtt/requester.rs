@@ -8,7 +8,8 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::{self, Broker, Connection, Happening, Received, Sender, Terms};
+use super::broker::Broker;
+use super::client::{self, Connection, Happening, Received, Sender, Terms};
 use super::fault::{Fault, Refusal};
 use super::topics::{Base, Exchange, Level, Topic};
 use super::wire::{Delivery, Message, delivery};
@@ -59,7 +60,8 @@ pub struct Requester {
     base: Base,
     client: Name,
     sender: Sender<Verdict>,
-    messages: broadcast::Receiver<Received>,
+    /// Weak, so that watchers see the end of the connection.
+    messages: broadcast::WeakSender<Received>,
     task: JoinHandle<()>,
 }
 
@@ -94,8 +96,8 @@ impl Requester {
                 Trouble::Fault(fault) => fault,
                 Trouble::Refused(why) => refused(why),
             })?;
-        let (arrived, messages) = broadcast::channel(MESSAGES);
-        let watched = messages.resubscribe();
+        let (arrived, watched) = broadcast::channel(MESSAGES);
+        let messages = arrived.downgrade();
         let task = tokio::spawn(drive(connection, arrived, early));
         Ok((Self { base, client, sender, messages, task }, watched))
     }
@@ -140,7 +142,7 @@ impl Requester {
         };
         let answers = self.base.topic(&Topic::Response(exchange.clone()));
         let request = Topic::Request(exchange);
-        let mut messages = self.messages.resubscribe();
+        let mut messages = self.messages.upgrade().ok_or(RequestError::Gone)?.subscribe();
         let published = self.publish(
             self.base.topic(&request),
             body.to_string().into_bytes(),

@@ -107,7 +107,7 @@ impl Session<'_> {
             () = self.shared.closing.cancelled() => return End::Closed,
         }
         if sender.subscribe(vec![base.request_filter()]).is_err() {
-            return End::Broken(self.stuck("it cannot be subscribed to"));
+            return End::Broken(self.setup.stuck("it cannot be subscribed to"));
         }
         let (verdicts, heard) = mpsc::channel(VERDICTS);
         let publisher = Publisher::new(self.shared, self.setup, self.store, sender);
@@ -136,7 +136,7 @@ impl Session<'_> {
                 Ok(Happening::Settled(tag, verdict)) => Verdict::Message(tag, verdict),
             };
             if verdicts.try_send(verdict).is_err() {
-                return End::Broken(self.stuck("it acknowledges more than was sent"));
+                return End::Broken(self.setup.stuck("it acknowledges more than was sent"));
             }
         }
     }
@@ -170,9 +170,5 @@ impl Session<'_> {
             }
         };
         self.shared.add(Topic::Response(exchange), reason.to_string().into_bytes());
-    }
-
-    fn stuck(&self, what: &str) -> Fault {
-        Fault::Stuck { broker: self.setup.broker.address(), what: what.to_owned() }
     }
 }

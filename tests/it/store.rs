@@ -85,19 +85,6 @@ async fn what_is_appended_is_on_disk_although_the_store_was_never_closed() {
 }
 
 #[tokio::test]
-async fn every_commit_is_flushed() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("s");
-    let store = open(&file);
-    store.append_event(event(1)).await.unwrap();
-    let mode: String = Connection::open(&file)
-        .unwrap()
-        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(mode, "wal");
-}
-
-#[tokio::test]
 async fn the_outbox_is_bounded_and_keeps_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s");

@@ -81,6 +81,7 @@ impl Rig {
         Self { folder: tempfile::tempdir().unwrap(), settings, broker: None, port: 0 }
     }
 
+    /// A broker with other settings.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut rig = Self::without_broker();
         change(&mut rig.settings);

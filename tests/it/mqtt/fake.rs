@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use strandwatch::ports::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::mqtt::{Daemon, LONG, Rig, base};
+use crate::support::mqtt::{Daemon, LONG, Rig, soon};
 
 /// What a fake broker does with a connection.
 #[derive(Clone, Copy, PartialEq)]
@@ -16,8 +17,10 @@ enum Manner {
     Silent,
     /// Reads the greeting and hangs up.
     HangsUp,
-    /// Answers the greeting with noise.
+    /// Answers the greeting with what is no packet.
     Noise,
+    /// Answers the greeting as a web server would, which reads like the beginning of a packet.
+    WebServer,
     /// Answers as an MQTT 3.1.1 broker that does not know version 5.
     Outdated,
     /// Is a broker, but never answers a subscription.
@@ -26,6 +29,8 @@ enum Manner {
     NeverAcknowledges,
     /// Acknowledges messages that were never sent.
     Overeager,
+    /// Refuses the first subscription of a connection and takes the next.
+    RefusesFirst,
 }
 
 struct Fake {
@@ -74,22 +79,32 @@ async fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 }
 
 async fn serve(mut stream: TcpStream, manner: Manner, events: Arc<AtomicUsize>) {
+    let mut subscriptions = 0;
     while let Some((kind, body)) = packet(&mut stream).await {
+        subscriptions += u32::from(kind >> 4 == 8);
         let answer: Vec<u8> = match (kind >> 4, manner) {
             (1, Manner::Silent) => Vec::new(),
             (1, Manner::HangsUp) => return,
-            (1, Manner::Noise) => b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+            (1, Manner::Noise) => vec![0xf0, 2, b'x', b'x'],
+            (1, Manner::WebServer) => b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
             (1, Manner::Outdated) => vec![0x20, 2, 0, 1],
             (1, _) => vec![0x20, 3, 0, 0, 0],
             (8, Manner::NeverSubscribes) => Vec::new(),
             (8, Manner::Overeager) => vec![0x40, 2, 0, 9],
+            (8, Manner::RefusesFirst) if subscriptions == 1 => {
+                vec![0x90, 4, body[0], body[1], 0, 0x87]
+            }
             (8, _) => vec![0x90, 4, body[0], body[1], 0, 1],
             (3, _) => {
                 let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
                 if body[2..2 + length].ends_with(b"/event") {
                     events.fetch_add(1, Ordering::SeqCst);
                 }
-                Vec::new()
+                if manner == Manner::RefusesFirst {
+                    vec![0x40, 2, body[2 + length], body[3 + length]]
+                } else {
+                    Vec::new()
+                }
             }
             (12, _) => vec![0xd0, 0],
             _ => Vec::new(),
@@ -112,7 +127,7 @@ async fn told(manner: Manner, because: &str) -> (Fake, Rig, Daemon) {
 
 async fn comes_back(fake: &Fake) {
     let before = fake.connections.load(Ordering::SeqCst);
-    crate::support::mqtt::soon("another connection", async {
+    soon("another connection", async {
         while fake.connections.load(Ordering::SeqCst) == before {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -136,9 +151,21 @@ async fn a_broker_that_hangs_up_is_tried_again() {
 
 #[tokio::test]
 async fn a_broker_that_talks_nonsense_is_tried_again() {
-    let (fake, _rig, daemon) = told(Manner::Noise, "127.0.0.1").await;
+    let (fake, _rig, daemon) = told(Manner::Noise, "sent what is not MQTT 5").await;
     comes_back(&fake).await;
     daemon.close().await;
+}
+
+#[tokio::test]
+async fn a_web_server_is_no_broker() {
+    let (_fake, _rig, _daemon) = told(Manner::WebServer, "see that it speaks MQTT 5").await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_was_refused_is_tried_again_on_the_same_connection() {
+    let (fake, _rig, daemon) = told(Manner::RefusesFirst, "refuses the subscription").await;
+    daemon.up().await;
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -166,12 +193,19 @@ async fn a_broker_that_never_acknowledges_keeps_no_event_from_being_sent_again()
     daemon.up().await;
     daemon.raise(1).await;
     daemon.down("does not acknowledge messages").await;
-    crate::support::mqtt::soon("the event is sent again", async {
+    soon("the event is sent again", async {
         while fake.events.load(Ordering::SeqCst) < 2 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     })
     .await;
-    let waiting = strandwatch::ports::Store::undelivered(&*daemon.store, 10).await.unwrap();
-    assert_eq!(waiting.len(), 1, "it is still owed, at {}, within {LONG:?}", base());
+    let waiting = daemon.store.undelivered(10).await.unwrap();
+    assert_eq!(waiting.len(), 1, "it is still owed");
+    let began = std::time::Instant::now();
+    daemon.close().await;
+    assert!(
+        began.elapsed() < LONG / 6,
+        "the goodbye does not wait for ever: {:?}",
+        began.elapsed()
+    );
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use strandwatch::mqtt::{Login, Tls};
 use strandwatch::ports::{Bus, Publication};
@@ -125,7 +126,7 @@ async fn tls_towards_a_plain_port_is_told() {
 }
 
 #[tokio::test]
-async fn a_topic_that_the_broker_forbids_is_named_with_the_missing_rule() {
+async fn a_topic_that_the_broker_forbids_is_named_and_published_once_it_is_allowed() {
     let mut rig = Rig::start().await;
     // The daemon logs in as a mere client: it may read, and write nothing.
     let observer = rig.settings.clients[2].clone();
@@ -138,6 +139,14 @@ async fn a_topic_that_the_broker_forbids_is_named_with_the_missing_rule() {
     );
     daemon.bus.publish(Publication::State { printer: name("voron"), document: json!({}) });
     daemon.raise(1).await;
+    let broker = rig.broker.as_ref().unwrap();
+    let rules = "user observer\ntopic readwrite strandwatch/#\n";
+    std::fs::write(broker.folder().join("acl"), rules).unwrap();
+    kill_process(Pid::from_raw(broker.pid() as i32).unwrap(), Signal::HUP).unwrap();
+    daemon.up().await;
+    daemon.outbox_empties().await;
+    let (_household, mut watcher) = rig.client("observer", &["voron/state"]).await;
+    watcher.until_reads("voron/state", "{}").await;
     daemon.close().await;
 }
 
