@@ -85,11 +85,15 @@ impl Desk {
         lock(&self.state).counters
     }
 
+    /// Ends without an answer when the camera is closed.
     pub fn ask(&self) -> oneshot::Receiver<Result<Frame, NoFrame>> {
         let (answer, answered) = oneshot::channel();
         let since = Instant::now();
-        lock(&self.state).asks.push(Ask { since, answer });
-        self.asked.notify_one();
+        let mut state = lock(&self.state);
+        if !state.closed {
+            state.asks.push(Ask { since, answer });
+            self.asked.notify_one();
+        }
         answered
     }
 

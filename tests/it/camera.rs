@@ -8,7 +8,8 @@ use strandwatch::core::types::{Name, SourceFault, SourceHealth, SourceReport};
 use strandwatch::ports::{Frame, FrameSource};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::camera::{HostClock, HttpCamera, jpeg, jpegs, scene};
+use crate::support::camera::breaking::{self, Breaks};
+use crate::support::camera::{HostClock, HttpCamera, jpeg, jpegs, scene, video};
 
 /// Long enough for a loaded machine: nothing in here should take more than a few seconds.
 const SOON: Duration = Duration::from_secs(40);
@@ -355,21 +356,9 @@ async fn parts_cut_off_on_the_way_are_passed_over() {
     let pictures = jpegs(320, 240, 4);
     let server = HttpCamera::start(move |_, wire| {
         wire.stream_head()?;
-        for (n, picture) in pictures.iter().cycle().enumerate() {
-            match n % 4 {
-                // Half a picture under a right length.
-                1 => wire.part(&picture[..picture.len() / 2])?,
-                // Half a picture under the whole one's length.
-                3 => {
-                    wire.text(&format!(
-                        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
-                        picture.len()
-                    ))?;
-                    wire.bytes(&picture[..picture.len() / 2])?;
-                    wire.text("\r\n")?;
-                }
-                _ => wire.part(picture)?,
-            }
+        for picture in pictures.iter().cycle() {
+            wire.part(picture)?;
+            wire.part(&picture[..picture.len() / 2])?;
             wire.pace()?;
         }
         Ok(())
@@ -382,6 +371,30 @@ async fn parts_cut_off_on_the_way_are_passed_over() {
     }
     assert_eq!(camera.report().borrow().health, SourceHealth::Seeing);
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_part_shorter_than_announced_costs_a_reconnection_and_no_more() {
+    let pictures = jpegs(320, 240, 4);
+    let server = HttpCamera::start(move |request, wire| {
+        wire.stream_head()?;
+        wire.some_parts(&pictures, 10)?;
+        if request.nth == 0 {
+            let length = pictures[0].len();
+            wire.text(&format!(
+                "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
+            ))?;
+            wire.bytes(&pictures[0][..length / 2])?;
+            wire.text("\r\n")?;
+        }
+        wire.parts(&pictures)
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    blind(&camera, SourceFault::Undecodable).await;
+    seeing(&camera).await;
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -516,4 +529,133 @@ async fn a_snapshot_is_fetched_once_a_frame_and_not_otherwise() {
         second.taken_at.mono_ms >= first.taken_at.mono_ms + 400,
         "not asked more than twice a second"
     );
+}
+
+async fn falls_back(how: Breaks, reason: &str) -> Arc<Camera> {
+    breaking::register("image/jpeg", how);
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    let is_software = |report: &SourceReport| {
+        report.health == SourceHealth::Seeing
+            && report.decoding.element.as_deref() == Some("jpegdec")
+    };
+    let report = captured_until(&camera, "decoded by software", is_software).await;
+    assert!(!report.decoding.hardware);
+    let [gave_up] = report.decoding.gave_up.as_slice() else { panic!("{report:?}") };
+    assert!(gave_up.starts_with("brokendec: ") && gave_up.contains(reason), "{gave_up}");
+    assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
+
+    // It is not tried again when the camera is opened anew.
+    let tried = breaking::frames();
+    camera.set_wanted(false);
+    reported(&camera, "idle", |report| report.health == SourceHealth::Idle).await;
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    frame(&camera).await;
+    assert_eq!(breaking::frames(), tried);
+    camera
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_fails_at_its_first_frame_is_replaced() {
+    falls_back(Breaks::AtFrame(1), "the chip is on fire").await;
+    assert_eq!(breaking::frames(), 1);
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_fails_later_is_replaced() {
+    falls_back(Breaks::AtFrame(4), "the chip is on fire").await;
+    assert_eq!(breaking::frames(), 4);
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_gives_nothing_is_replaced() {
+    falls_back(Breaks::Silent, "gave no picture").await;
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_does_not_start_is_replaced() {
+    falls_back(Breaks::AtStart, "the chip is taken").await;
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_works_comes_first_and_shows_as_hardware() {
+    breaking::register("image/jpeg", Breaks::AtFrame(u32::MAX));
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let report = camera.report().borrow().clone();
+    assert_eq!(report.decoding.element.as_deref(), Some("brokendec"));
+    assert!(report.decoding.hardware);
+}
+
+#[tokio::test]
+async fn an_h264_file_is_decoded_by_software_when_the_hardware_fails_and_plays_again_and_again() {
+    breaking::register("video/x-h264", Breaks::AtFrame(3));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.mp4");
+    video(&path, "x264enc tune=zerolatency", "mp4mux", 12);
+    let camera = open(path.to_str().unwrap());
+    camera.set_wanted(true);
+    let report = captured_until(&camera, "decoded by software", |report| {
+        report.health == SourceHealth::Seeing
+            && report.decoding.element.as_deref() == Some("avdec_h264")
+    })
+    .await;
+    assert!(report.decoding.gave_up[0].starts_with("brokendec"), "{report:?}");
+    let began = Instant::now();
+    let first = frame(&camera).await;
+    assert_eq!(corners(&first), ["red", "green", "grey", "blue"]);
+    // 12 frames take 1.2 s, then it starts again: it is neither rushed through nor over.
+    let mut last = first.sequence;
+    while last < first.sequence + 30 {
+        last = frame(&camera).await.sequence;
+        assert!(began.elapsed() < SOON);
+    }
+    assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
+    assert_eq!(camera.report().borrow().health, SourceHealth::Seeing);
+}
+
+#[tokio::test]
+async fn a_folder_shows_its_pictures_by_name_one_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, level) in [("b.png", 200), ("a.jpg", 100), ("notes.txt", 0)] {
+        let path = folder.path().join(name);
+        if level == 0 {
+            std::fs::write(path, "no picture").unwrap();
+        } else {
+            image::RgbImage::from_pixel(64, 48, image::Rgb([level; 3])).save(path).unwrap();
+        }
+    }
+    let camera = open(folder.path().to_str().unwrap());
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let level = frame(&camera).await.rgb[0];
+    assert!(level.abs_diff(100) < 4 || level == 200);
+    let deadline = Instant::now() + SOON;
+    while frame(&camera).await.rgb[0].abs_diff(level) < 50 {
+        assert!(Instant::now() < deadline, "the other picture is never shown");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_folder_and_a_file_that_is_no_video_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let camera = open(folder.path().to_str().unwrap());
+    camera.set_wanted(true);
+    let why = blind(&camera, SourceFault::Unreachable).await;
+    assert!(why.contains("no pictures"), "{why}");
+
+    for (name, content) in
+        [("a.mp4", "x".repeat(5000)), ("b.mp4", String::new()), ("c.jpg", "x".into())]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let camera = open(path.to_str().unwrap());
+        camera.set_wanted(true);
+        let why = blind(&camera, SourceFault::Undecodable).await;
+        assert!(why.contains(name), "{why}");
+    }
 }
