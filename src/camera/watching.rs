@@ -151,7 +151,7 @@ impl Watching {
             }
             Happened::Failed { error, by_decoder } => {
                 let blames_decoder = by_decoder || (error.secondhand && chain.owes_a_picture());
-                let said = self.kind.scrub(error.error.message());
+                let said = self.kind.scrub(&error.said());
                 if blames_decoder && self.next_decoder(chain, said) {
                     End::Again
                 } else {

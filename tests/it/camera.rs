@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strandwatch::camera::{self, Camera, Rotation, Setup, SourceKind};
+use strandwatch::camera::{self, Camera, Rotation, Setup, SourceKind, files};
 use strandwatch::core::types::{Name, SourceFault, SourceHealth, SourceReport};
 use strandwatch::ports::{Frame, FrameSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::camera::breaking::{self, Breaks};
-use crate::support::camera::{HostClock, HttpCamera, jpeg, jpegs, scene, video};
+use crate::support::camera::{HostClock, HttpCamera, jpeg, jpegs, rtsp_server, scene, video};
 
 /// Long enough for a loaded machine: nothing in here should take more than a few seconds.
 const SOON: Duration = Duration::from_secs(40);
@@ -658,4 +658,130 @@ async fn an_empty_folder_and_a_file_that_is_no_video_say_so() {
         let why = blind(&camera, SourceFault::Undecodable).await;
         assert!(why.contains(name), "{why}");
     }
+}
+
+#[tokio::test]
+async fn rtsp_is_read_with_its_login_and_without_its_sound() {
+    let (server, port) = rtsp_server();
+    let refused = open(&format!("rtsp://127.0.0.1:{port}/live"));
+    refused.set_wanted(true);
+    let why = blind(&refused, SourceFault::Unreachable).await;
+    assert!(why.contains("user and password"), "{why}");
+    let nowhere = open(&format!("rtsp://me:p%40ss@127.0.0.1:{port}/nothing"));
+    nowhere.set_wanted(true);
+    blind(&nowhere, SourceFault::Unreachable).await;
+
+    let mut setup = setup(&format!("rtsp://me:p%40ss@127.0.0.1:{port}/live"));
+    setup.stall_after = Duration::from_secs(10);
+    let camera = open_with(setup);
+    camera.set_wanted(true);
+    let report = seeing(&camera).await;
+    assert_eq!(report.size, Some((320, 240)));
+    assert_eq!(report.decoding.element.as_deref(), Some("avdec_h264"));
+    let decoded = camera.counters().decoded;
+    let first = frame(&camera).await;
+    let second = frame(&camera).await;
+    assert!(second.sequence > first.sequence);
+    assert_eq!(camera.counters().decoded, decoded + 2, "copied only when asked for");
+
+    drop(server);
+    let is_blind = |report: &SourceReport| matches!(report.health, SourceHealth::Blind { .. });
+    reported(&camera, "gone with its server", is_blind).await;
+}
+
+#[tokio::test]
+async fn hls_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    video(
+        &at("unused"),
+        "x264enc tune=zerolatency key-int-max=10 ! h264parse",
+        &format!(
+            "hlssink2 target-duration=1 playlist-length=0 location={} playlist-location={} name=hls fakesrc num-buffers=1 ! identity",
+            at("part%03d.ts").display(),
+            at("live.m3u8").display()
+        ),
+        60,
+    );
+    let folder = folder.path().to_owned();
+    let server = HttpCamera::start(move |request, wire| {
+        match std::fs::read(folder.join(request.path.trim_start_matches('/'))) {
+            Ok(file) => wire.body("application/octet-stream", &file),
+            Err(_) => wire.status("404 Not Found"),
+        }
+    });
+    let camera = open(&server.url("/live.m3u8"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
+}
+
+#[test]
+fn every_frame_of_a_video_is_given_once_and_in_order_even_when_a_decoder_fails_between() {
+    breaking::register("video/x-h264", Breaks::AtFrame(6));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.mp4");
+    // With B-frames, whose order in the file is another.
+    video(&path, "x264enc bframes=2 b-adapt=false key-int-max=10", "mp4mux", 25);
+    let numbers = |every| -> Vec<(u64, u64)> {
+        let frames = files::frames(&path, every).unwrap().map(Result::unwrap);
+        frames.map(|frame| (frame.sequence, frame.taken_at.mono_ms)).collect()
+    };
+    let all = numbers(None);
+    assert_eq!(
+        all.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+        (1..=25).collect::<Vec<_>>()
+    );
+    assert!(all.windows(2).all(|pair| pair[1].1 - pair[0].1 == 100), "{all:?}");
+    let some = numbers(Some(Duration::from_secs(1)));
+    assert_eq!(some.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 11, 21]);
+}
+
+#[test]
+fn a_motion_jpeg_video_is_sampled_before_its_decoder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.avi");
+    video(&path, "jpegenc", "avimux", 25);
+    let mut frames =
+        files::frames(&path, Some(Duration::from_secs(1))).unwrap().map(Result::unwrap);
+    let numbers: Vec<u64> = frames.by_ref().map(|frame| frame.sequence).collect();
+    assert_eq!(numbers, [1, 11, 21]);
+}
+
+#[test]
+fn an_iteration_may_be_left_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.avi");
+    video(&path, "jpegenc", "avimux", 25);
+    let first = files::frames(&path, None).unwrap().next().unwrap().unwrap();
+    assert_eq!((first.width, first.height, first.sequence), (320, 240, 1));
+}
+
+#[test]
+fn a_folder_is_given_by_name_and_a_broken_picture_does_not_end_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, n) in [("2.png", 2), ("1.jpg", 1), ("3.jpeg", 3)] {
+        scene(64, 48, n).save(folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("1b.jpg"), "no picture").unwrap();
+    let read: Vec<_> = files::frames(folder.path(), None)
+        .unwrap()
+        .map(|frame| frame.map(|frame| frame.sequence).map_err(|error| error.to_string()))
+        .collect();
+    let [Ok(1), Err(broken), Ok(3), Ok(4)] = read.as_slice() else { panic!("{read:?}") };
+    assert!(broken.contains("1b.jpg"), "{broken}");
+}
+
+#[test]
+fn what_is_no_video_is_an_error_and_not_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [("a.mp4", "x".repeat(5000)), ("b.mp4", String::new())] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let mut frames = files::frames(&path, None).unwrap();
+        let error = frames.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        assert!(frames.next().is_none());
+    }
+    assert!(files::frames(&folder.path().join("nothing.mp4"), None).is_err());
 }

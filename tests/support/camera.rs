@@ -439,3 +439,19 @@ pub fn video(path: &std::path::Path, encoder: &str, muxer: &str, frames: u32) {
     assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
     pipeline.set_state(gst::State::Null).unwrap();
 }
+
+/// A real RTSP server, and its port; see `camera_rtsp.py`.
+pub fn rtsp_server() -> (super::Child, u16) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/camera_rtsp.py");
+    // Debian's own Python, for the bindings are Debian's.
+    let mut child = std::process::Command::new("/usr/bin/python3")
+        .arg(script)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.trim().parse();
+    let child = super::Child(child);
+    (child, port.expect("a port: are python3-gi and gir1.2-gst-rtsp-server-1.0 installed?"))
+}
