@@ -1,5 +1,6 @@
 //! Cameras, read through GStreamer.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ mod backoff;
 mod chain;
 mod decoder;
 mod desk;
+pub mod files;
 mod judge;
 mod kind;
 mod picture;
@@ -27,7 +29,7 @@ mod watching;
 
 pub use address::Address;
 pub use desk::Counters;
-pub use kind::{SourceKind, files};
+pub use kind::SourceKind;
 pub use turn::Rotation;
 
 /// How long a frame is waited for from a camera that is open, and from one that has to be opened first.
@@ -72,6 +74,14 @@ pub enum CameraError {
         /// What was found, without credentials.
         shown: String,
     },
+    /// A file to be scored or replayed cannot be.
+    #[error("{} cannot be read: {why}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// GStreamer does not start on this host.
     #[error(
         "GStreamer does not start ({why}): install gstreamer1.0-plugins-base and gstreamer1.0-plugins-good"
@@ -98,7 +108,7 @@ pub fn open(
     clock: Arc<dyn Clock>,
     stop: &CancellationToken,
 ) -> Result<Arc<Camera>, CameraError> {
-    gst::init().map_err(|error| CameraError::NoGStreamer { why: error.to_string() })?;
+    init()?;
     let turn = turn::Turn {
         rotate: setup.rotate,
         flip_horizontal: setup.flip_horizontal,
@@ -121,6 +131,11 @@ pub fn open(
         drop(ending);
     });
     Ok(Arc::new(Camera { desk, ended, _stop: stop.drop_guard() }))
+}
+
+/// Once a process, however often it is called.
+fn init() -> Result<(), CameraError> {
+    gst::init().map_err(|error| CameraError::NoGStreamer { why: error.to_string() })
 }
 
 impl Camera {

@@ -35,6 +35,8 @@ pub(super) struct PipelineError {
     /// The factory of the element that reported it.
     pub element: String,
     pub error: gst::glib::Error,
+    /// The last line of what the element says to developers, often the only cause that is named.
+    detail: Option<String>,
     /// An HTTP answer other than success.
     pub http_status: Option<u32>,
     /// The element only passed on that data flow broke down somewhere after it.
@@ -49,8 +51,18 @@ impl PipelineError {
             element: factory
                 .map_or_else(|| "pipeline".to_owned(), |factory| factory.name().to_string()),
             error: message.error(),
+            detail: message.debug().and_then(|debug| Some(debug.lines().nth(1)?.to_owned())),
             http_status: details.and_then(|details| details.get("http-status-code").ok()),
             secondhand: details.is_some_and(|details| details.has_field("flow-return")),
+        }
+    }
+
+    /// What a decoder said when it failed.
+    pub fn said(&self) -> String {
+        let message = self.error.message().trim_end_matches('.');
+        match &self.detail {
+            Some(detail) => format!("{message} ({detail})"),
+            None => message.to_owned(),
         }
     }
 

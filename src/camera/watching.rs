@@ -21,7 +21,7 @@ use super::trouble::Trouble;
 const TICK: Duration = Duration::from_millis(250);
 
 /// A camera that was open so long has earned a quick reconnection.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(3);
 
 /// Who waits for a frame is told at once when the next attempt is further away than this.
 const SOON: Duration = Duration::from_secs(1);
@@ -151,7 +151,7 @@ impl Watching {
             }
             Happened::Failed { error, by_decoder } => {
                 let blames_decoder = by_decoder || (error.secondhand && chain.owes_a_picture());
-                let said = self.kind.scrub(error.error.message());
+                let said = self.kind.scrub(&error.said());
                 if blames_decoder && self.next_decoder(chain, said) {
                     End::Again
                 } else {

@@ -1,14 +1,16 @@
 //! Cameras against scripted servers that do what real ones do on their bad days.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strandwatch::camera::{self, Camera, Rotation, Setup, SourceKind};
+use strandwatch::camera::{self, Camera, Rotation, Setup, SourceKind, files};
 use strandwatch::core::types::{Name, SourceFault, SourceHealth, SourceReport};
 use strandwatch::ports::{Frame, FrameSource};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::camera::{HostClock, HttpCamera, jpeg, jpegs, scene};
+use crate::support::camera::breaking::{self, Breaks};
+use crate::support::camera::{HostClock, HttpCamera, jpeg, jpegs, rtsp_server, scene, video};
 
 /// Long enough for a loaded machine: nothing in here should take more than a few seconds.
 const SOON: Duration = Duration::from_secs(40);
@@ -206,6 +208,27 @@ async fn a_cancelled_or_dropped_camera_lets_go_of_its_server() {
 }
 
 #[tokio::test]
+async fn opening_again_and_again_leaves_no_thread_and_no_file_behind() {
+    let count = |of: &str| std::fs::read_dir(format!("/proc/self/{of}")).unwrap().count();
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    let mut after_first = (0, 0);
+    for round in 0..12 {
+        camera.set_wanted(true);
+        seeing(&camera).await;
+        camera.set_wanted(false);
+        reported(&camera, "idle", |report| report.health == SourceHealth::Idle).await;
+        gone(&server).await;
+        if round == 1 {
+            after_first = (count("task"), count("fd"));
+        }
+    }
+    // GStreamer keeps a few threads in a pool.
+    assert!(count("task") <= after_first.0 + 4, "{} threads, {after_first:?}", count("task"));
+    assert!(count("fd") <= after_first.1 + 4, "{} files, {after_first:?}", count("fd"));
+}
+
+#[tokio::test]
 async fn pictures_are_rotated_and_mirrored() {
     let server = streaming(320, 240);
     let turned = |rotate, flip_horizontal, flip_vertical| {
@@ -355,21 +378,9 @@ async fn parts_cut_off_on_the_way_are_passed_over() {
     let pictures = jpegs(320, 240, 4);
     let server = HttpCamera::start(move |_, wire| {
         wire.stream_head()?;
-        for (n, picture) in pictures.iter().cycle().enumerate() {
-            match n % 4 {
-                // Half a picture under a right length.
-                1 => wire.part(&picture[..picture.len() / 2])?,
-                // Half a picture under the whole one's length.
-                3 => {
-                    wire.text(&format!(
-                        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
-                        picture.len()
-                    ))?;
-                    wire.bytes(&picture[..picture.len() / 2])?;
-                    wire.text("\r\n")?;
-                }
-                _ => wire.part(picture)?,
-            }
+        for picture in pictures.iter().cycle() {
+            wire.part(picture)?;
+            wire.part(&picture[..picture.len() / 2])?;
             wire.pace()?;
         }
         Ok(())
@@ -382,6 +393,30 @@ async fn parts_cut_off_on_the_way_are_passed_over() {
     }
     assert_eq!(camera.report().borrow().health, SourceHealth::Seeing);
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_part_shorter_than_announced_costs_a_reconnection_and_no_more() {
+    let pictures = jpegs(320, 240, 4);
+    let server = HttpCamera::start(move |request, wire| {
+        wire.stream_head()?;
+        wire.some_parts(&pictures, 10)?;
+        if request.nth == 0 {
+            let length = pictures[0].len();
+            wire.text(&format!(
+                "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
+            ))?;
+            wire.bytes(&pictures[0][..length / 2])?;
+            wire.text("\r\n")?;
+        }
+        wire.parts(&pictures)
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    blind(&camera, SourceFault::Undecodable).await;
+    seeing(&camera).await;
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -515,5 +550,307 @@ async fn a_snapshot_is_fetched_once_a_frame_and_not_otherwise() {
     assert!(
         second.taken_at.mono_ms >= first.taken_at.mono_ms + 400,
         "not asked more than twice a second"
+    );
+}
+
+async fn falls_back(how: Breaks, reason: &str) -> Arc<Camera> {
+    breaking::register("image/jpeg", how);
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    let is_software = |report: &SourceReport| {
+        report.health == SourceHealth::Seeing
+            && report.decoding.element.as_deref() == Some("jpegdec")
+    };
+    let report = captured_until(&camera, "decoded by software", is_software).await;
+    assert!(!report.decoding.hardware);
+    let [gave_up] = report.decoding.gave_up.as_slice() else { panic!("{report:?}") };
+    assert!(gave_up.starts_with("brokendec: ") && gave_up.contains(reason), "{gave_up}");
+    assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
+
+    // It is not tried again when the camera is opened anew.
+    let tried = breaking::frames();
+    camera.set_wanted(false);
+    reported(&camera, "idle", |report| report.health == SourceHealth::Idle).await;
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    frame(&camera).await;
+    assert_eq!(breaking::frames(), tried);
+    camera
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_fails_at_its_first_frame_is_replaced() {
+    falls_back(Breaks::AtFrame(1), "the chip is on fire").await;
+    assert_eq!(breaking::frames(), 1);
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_fails_later_is_replaced() {
+    falls_back(Breaks::AtFrame(4), "the chip is on fire").await;
+    assert_eq!(breaking::frames(), 4);
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_gives_nothing_is_replaced() {
+    falls_back(Breaks::Silent, "gave no picture").await;
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_does_not_start_is_replaced() {
+    falls_back(Breaks::AtStart, "the chip is taken").await;
+}
+
+#[tokio::test]
+async fn a_hardware_decoder_that_works_comes_first_and_shows_as_hardware() {
+    breaking::register("image/jpeg", Breaks::AtFrame(u32::MAX));
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let report = camera.report().borrow().clone();
+    assert_eq!(report.decoding.element.as_deref(), Some("brokendec"));
+    assert!(report.decoding.hardware);
+}
+
+#[tokio::test]
+async fn an_h264_file_is_decoded_by_software_when_the_hardware_fails_and_plays_again_and_again() {
+    breaking::register("video/x-h264", Breaks::AtFrame(3));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.mp4");
+    video(&path, "x264enc tune=zerolatency", "mp4mux", 12);
+    let camera = open(path.to_str().unwrap());
+    camera.set_wanted(true);
+    let report = captured_until(&camera, "decoded by software", |report| {
+        report.health == SourceHealth::Seeing
+            && report.decoding.element.as_deref() == Some("avdec_h264")
+    })
+    .await;
+    assert!(report.decoding.gave_up[0].starts_with("brokendec"), "{report:?}");
+    let began = Instant::now();
+    let first = frame(&camera).await;
+    assert_eq!(corners(&first), ["red", "green", "grey", "blue"]);
+    // 12 frames take 1.2 s, then it starts again: it is neither rushed through nor over.
+    let mut last = first.sequence;
+    while last < first.sequence + 30 {
+        last = frame(&camera).await.sequence;
+        assert!(began.elapsed() < SOON);
+    }
+    assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
+    assert_eq!(camera.report().borrow().health, SourceHealth::Seeing);
+}
+
+#[tokio::test]
+async fn a_folder_shows_its_pictures_by_name_one_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, level) in [("b.png", 200), ("a.jpg", 100), ("notes.txt", 0)] {
+        let path = folder.path().join(name);
+        if level == 0 {
+            std::fs::write(path, "no picture").unwrap();
+        } else {
+            image::RgbImage::from_pixel(64, 48, image::Rgb([level; 3])).save(path).unwrap();
+        }
+    }
+    let camera = open(folder.path().to_str().unwrap());
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let level = frame(&camera).await.rgb[0];
+    assert!(level.abs_diff(100) < 4 || level == 200);
+    let deadline = Instant::now() + SOON;
+    while frame(&camera).await.rgb[0].abs_diff(level) < 50 {
+        assert!(Instant::now() < deadline, "the other picture is never shown");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_folder_and_a_file_that_is_no_video_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let camera = open(folder.path().to_str().unwrap());
+    camera.set_wanted(true);
+    let why = blind(&camera, SourceFault::Unreachable).await;
+    assert!(why.contains("no pictures"), "{why}");
+
+    for (name, content) in
+        [("a.mp4", "x".repeat(5000)), ("b.mp4", String::new()), ("c.jpg", "x".into())]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let camera = open(path.to_str().unwrap());
+        camera.set_wanted(true);
+        let why = blind(&camera, SourceFault::Undecodable).await;
+        assert!(why.contains(name), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn rtsp_is_read_with_its_login_and_without_its_sound() {
+    let (server, port) = rtsp_server();
+    let refused = open(&format!("rtsp://127.0.0.1:{port}/live"));
+    refused.set_wanted(true);
+    let why = blind(&refused, SourceFault::Unreachable).await;
+    assert!(why.contains("user and password"), "{why}");
+    let nowhere = open(&format!("rtsp://me:p%40ss@127.0.0.1:{port}/nothing"));
+    nowhere.set_wanted(true);
+    blind(&nowhere, SourceFault::Unreachable).await;
+
+    let mut setup = setup(&format!("rtsp://me:p%40ss@127.0.0.1:{port}/live"));
+    setup.stall_after = Duration::from_secs(10);
+    let camera = open_with(setup);
+    camera.set_wanted(true);
+    let report = seeing(&camera).await;
+    assert_eq!(report.size, Some((320, 240)));
+    assert_eq!(report.decoding.element.as_deref(), Some("avdec_h264"));
+    let decoded = camera.counters().decoded;
+    let first = frame(&camera).await;
+    let second = frame(&camera).await;
+    assert!(second.sequence > first.sequence);
+    assert_eq!(camera.counters().decoded, decoded + 2, "copied only when asked for");
+
+    drop(server);
+    let is_blind = |report: &SourceReport| matches!(report.health, SourceHealth::Blind { .. });
+    reported(&camera, "gone with its server", is_blind).await;
+}
+
+#[tokio::test]
+async fn hls_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    video(
+        &at("unused"),
+        "x264enc tune=zerolatency key-int-max=10 ! h264parse",
+        &format!(
+            "hlssink2 target-duration=1 playlist-length=0 location={} playlist-location={} name=hls fakesrc num-buffers=1 ! identity",
+            at("part%03d.ts").display(),
+            at("live.m3u8").display()
+        ),
+        60,
+    );
+    let folder = folder.path().to_owned();
+    let server = HttpCamera::start(move |request, wire| {
+        match std::fs::read(folder.join(request.path.trim_start_matches('/'))) {
+            Ok(file) => wire.body("application/octet-stream", &file),
+            Err(_) => wire.status("404 Not Found"),
+        }
+    });
+    let camera = open(&server.url("/live.m3u8"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
+}
+
+fn numbers_and_times(path: &Path, every: Option<Duration>) -> Vec<(u64, u64)> {
+    let frames = files::frames(path, every).unwrap().map(Result::unwrap);
+    frames.map(|frame| (frame.sequence, frame.taken_at.mono_ms)).collect()
+}
+
+#[test]
+fn every_frame_of_a_video_is_given_once_and_in_the_order_of_showing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.mp4");
+    // With B-frames, whose order in the file is another.
+    video(&path, "x264enc bframes=2 b-adapt=false key-int-max=10", "mp4mux", 25);
+    let expected: Vec<_> = (1..=25).map(|number| (number, (number - 1) * 100)).collect();
+    assert_eq!(numbers_and_times(&path, None), expected);
+    let each_second = numbers_and_times(&path, Some(Duration::from_secs(1)));
+    assert_eq!(each_second, [(1, 0), (11, 1000), (21, 2000)]);
+}
+
+#[test]
+fn a_decoder_that_fails_in_mid_file_loses_no_frame() {
+    breaking::register("video/x-h264", Breaks::AtFrame(6));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.mp4");
+    video(&path, "x264enc tune=zerolatency", "mp4mux", 25);
+    let expected: Vec<_> = (1..=25).map(|number| (number, (number - 1) * 100)).collect();
+    assert_eq!(numbers_and_times(&path, None), expected);
+    assert_eq!(breaking::frames(), 6);
+}
+
+#[test]
+fn a_motion_jpeg_video_is_sampled_before_its_decoder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.avi");
+    video(&path, "jpegenc", "avimux", 25);
+    let each_second = numbers_and_times(&path, Some(Duration::from_secs(1)));
+    assert_eq!(each_second, [(1, 0), (11, 1000), (21, 2000)]);
+}
+
+#[test]
+fn an_iteration_may_be_left_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.avi");
+    video(&path, "jpegenc", "avimux", 25);
+    let first = files::frames(&path, None).unwrap().next().unwrap().unwrap();
+    assert_eq!((first.width, first.height, first.sequence), (320, 240, 1));
+}
+
+#[test]
+fn a_folder_is_given_by_name_and_a_broken_picture_does_not_end_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, n) in [("2.png", 2), ("1.jpg", 1), ("3.jpeg", 3)] {
+        scene(64, 48, n).save(folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("1b.jpg"), "no picture").unwrap();
+    let read: Vec<_> = files::frames(folder.path(), None)
+        .unwrap()
+        .map(|frame| frame.map(|frame| frame.sequence).map_err(|error| error.to_string()))
+        .collect();
+    let [Ok(1), Err(broken), Ok(3), Ok(4)] = read.as_slice() else { panic!("{read:?}") };
+    assert!(broken.contains("1b.jpg"), "{broken}");
+}
+
+#[test]
+fn what_is_no_video_is_an_error_and_not_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [("a.mp4", "x".repeat(5000)), ("b.mp4", String::new())] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let mut frames = files::frames(&path, None).unwrap();
+        let error = frames.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        assert!(frames.next().is_none());
+    }
+    assert!(files::frames(&folder.path().join("nothing.mp4"), None).is_err());
+}
+
+/// CPU time of this process's threads so far, but for the scripted servers', ms.
+fn cpu_ms() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let ours = tasks.filter(|task| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() != "http-camera")
+    });
+    let on_cpu_ns = |task: std::path::PathBuf| -> Option<f64> {
+        let stat = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse().ok()
+    };
+    ours.filter_map(on_cpu_ns).sum::<f64>() / 1e6
+}
+
+#[tokio::test]
+#[ignore = "a measurement: cargo nextest run --run-ignored only what_a_frame_costs --no-capture"]
+async fn what_a_frame_costs() {
+    let pictures = jpegs(1280, 720, 8);
+    let bytes = pictures.iter().map(Vec::len).sum::<usize>() / pictures.len();
+    let server = HttpCamera::start(move |_, wire| {
+        wire.stream_head()?;
+        wire.parts(&pictures)
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let (cpu, frames) = (cpu_ms(), camera.counters().received);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let received = camera.counters().received - frames;
+    let undecoded = (cpu_ms() - cpu) / received as f64;
+    let (cpu, frames) = (cpu_ms(), camera.counters());
+    for _ in 0..60 {
+        frame(&camera).await;
+    }
+    let now = camera.counters();
+    let reading = undecoded * (now.received - frames.received) as f64;
+    let decoded = (cpu_ms() - cpu - reading) / (now.decoded - frames.decoded) as f64;
+    println!(
+        "1280 × 720 JPEG of {} KiB: {undecoded:.2} ms to receive, {decoded:.2} ms more to decode, convert, copy and judge",
+        bytes / 1024
     );
 }

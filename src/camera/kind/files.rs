@@ -1,6 +1,6 @@
-//! Files as a camera, and as a sequence to be scored.
+//! Files as a camera.
 //!
-//! As a camera, a video plays at its own speed and starts again at its end. A folder's pictures (`.jpg`, `.jpeg`, `.png`,
+//! A video plays at its own speed and starts again at its end. A folder's pictures (`.jpg`, `.jpeg`, `.png`,
 //! sorted by name) are shown for one second each, then from the first again; a frame that is asked for is the picture of
 //! that second. A single picture stays, and so reads as frozen after 20 s: that is what it is.
 
@@ -33,7 +33,7 @@ pub(super) fn plan(path: &Path) -> Result<Plan, Trouble> {
 }
 
 /// The pictures that `path` is or holds, by name; none when it is another file.
-pub(super) fn pictures(path: &Path) -> Result<Vec<PathBuf>, Trouble> {
+pub(in crate::camera) fn pictures(path: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let unreadable = |error: std::io::Error| {
         Trouble::unreachable(format!("{} cannot be read: {error}", path.display()))
     };

@@ -10,13 +10,15 @@ use super::address::{Address, hide_all};
 use super::trouble::Trouble;
 use super::{CameraError, stills::Stills};
 
-pub mod files;
+mod files;
 mod hls;
 mod http;
 mod mjpeg;
 mod rtsp;
 mod snapshot;
 mod v4l2;
+
+pub(super) use files::pictures;
 
 /// What a camera is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +48,8 @@ pub enum SourceKind {
         /// Such as `/dev/video0`; better one of `/dev/v4l/by-id/`, which stays the same.
         device: PathBuf,
     },
-    /// A video, a picture, or a folder of pictures (see [`files`]).
+    /// A video, which plays at its own speed and starts again at its end; or a picture; or a folder of pictures (`.jpg`,
+    /// `.jpeg`, `.png`) that are shown by name, one a second, then from the first again.
     Files {
         /// Where it is.
         path: PathBuf,
