@@ -8,3 +8,4 @@ pub mod stage;
 //! A printer that is not there: for `demo` and for tests.
 
 pub mod scene;
+pub mod webcam;

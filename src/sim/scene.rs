@@ -5,7 +5,7 @@ mod brush;
 mod chance;
 mod printer;
 mod room;
-mod sensor;
+pub(super) mod sensor;
 mod strands;
 mod view;
 
@@ -100,14 +100,14 @@ mod tests {
     #[test]
     fn strands_head_and_part_show() {
         let good = render(&SceneState::default());
-        let noise = difference(&good, &render(&SceneState { frame: 1, ..SceneState::default() }));
         for (what, state) in [
             ("strands", SceneState { failure: 0.5, ..SceneState::default() }),
             ("the head", SceneState { nozzle: [60.0, 60.0], ..SceneState::default() }),
             ("the part", SceneState { progress: 1.0, ..SceneState::default() }),
         ] {
             let changed = difference(&good, &render(&state));
-            assert!(changed > noise * 1.2, "{what}: {changed} against {noise} of noise");
+            // The noise is the same in both: they are the same frame.
+            assert!(changed > 1.0, "{what} changes the picture by {changed}");
         }
     }
 
