@@ -1,9 +1,10 @@
 //! What the tests share: where the rig lies, waiting for a condition, ports, child processes.
 
-pub mod moonraker;
-pub mod config;
-pub mod mqtt;
 pub mod camera;
+pub mod config;
+pub mod moonraker;
+pub mod mqtt;
+pub mod source;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
