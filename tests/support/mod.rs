@@ -4,6 +4,7 @@ pub mod camera;
 pub mod config;
 pub mod moonraker;
 pub mod mqtt;
+pub mod source;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -131,8 +131,8 @@ pub(super) fn draw_toolhead(canvas: &mut Canvas, look: &Look, nozzle: Point) {
             .map(|angle| face(radius * angle.cos(), 27.0 + radius * angle.sin()))
             .collect()
     };
-    canvas.fill(&disc(17.0), &paint(shade(black, 1.9), 1.0));
-    canvas.fill(&disc(15.5), &paint(shade(black, 0.5), 1.0));
+    canvas.fill(&disc(17.0), &paint(shade(black, 1.6), 1.0));
+    canvas.fill(&disc(15.5), &paint(shade(black, 0.65), 1.0));
     for blade in 0..7 {
         let angle = TAU * (blade as f32 / 7.0 + 0.03);
         let at = |radius: f32, turn: f32| {
@@ -140,10 +140,10 @@ pub(super) fn draw_toolhead(canvas: &mut Canvas, look: &Look, nozzle: Point) {
         };
         canvas.fill(
             &[at(5.0, 0.0), at(14.5, 0.25), at(14.5, 0.75), at(5.0, 0.6)],
-            &paint(shade(black, 1.5), 1.0),
+            &paint(shade(black, 1.05), 1.0),
         );
     }
-    canvas.fill(&disc(5.5), &paint(shade(black, 2.2), 1.0));
+    canvas.fill(&disc(5.5), &paint(shade(black, 1.6), 1.0));
     let brass = [0.62, 0.49, 0.24];
     let heater = Solid { from: [x - 9.0, y - 7.0, z + 6.0], to: [x + 9.0, y + 9.0, z + 13.0] };
     heater.draw(canvas, look, [0.42, 0.42, 0.43]);

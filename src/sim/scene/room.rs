@@ -51,7 +51,7 @@ pub(super) fn draw(canvas: &mut Canvas, look: &Look) {
         let [red, green, blue] = colour;
         GradientStop::new(at, Color::from_rgba(red, green, blue, 1.0).unwrap_or(Color::BLACK))
     };
-    let stops = vec![stop(0.0, shade(look.wall, 0.95)), stop(1.0, shade(look.wall, 0.45))];
+    let stops = vec![stop(0.0, shade(look.wall, 1.1)), stop(1.0, shade(look.wall, 0.62))];
     let (from, to) = (Pixel::from_xy(0.0, 0.0), Pixel::from_xy(width * 0.3, height));
     let mut wall = paint(look.wall, 1.0);
     if let Some(gradient) =
@@ -62,7 +62,7 @@ pub(super) fn draw(canvas: &mut Canvas, look: &Look) {
     if let Some(all) = Rect::from_xywh(0.0, 0.0, width, height) {
         canvas.pixels.fill_rect(all, &wall, Transform::identity(), None);
     }
-    let table = shade(look.wall, 0.42);
+    let table = shade(look.wall, 0.55);
     upright(canvas, [-500.0, 520.0, -60.0], 1300.0, 70.0, table);
     let mut chance = Chance::new(look.seed, 2);
     for _ in 0..4 {

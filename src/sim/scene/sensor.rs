@@ -9,7 +9,7 @@ use super::view::Canvas;
 const NOISE: f32 = 3.2;
 
 /// How much darker the corners are.
-const VIGNETTE: f32 = 0.28;
+const VIGNETTE: f32 = 0.18;
 
 /// The finished picture.
 pub(super) fn expose(canvas: Canvas, seed: u64, frame: u64) -> RgbImage {
