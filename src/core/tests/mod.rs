@@ -2,8 +2,10 @@
 
 mod actions;
 mod incidents;
+mod invariants;
 mod life;
 mod requests;
 pub(crate) mod scenario;
+mod stories;
 mod votes;
 mod watching;
