@@ -1,6 +1,8 @@
 //! What the tests share: where the rig lies, waiting for a condition, ports, child processes.
 
+pub mod camera;
 pub mod models;
+
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
