@@ -12,7 +12,8 @@
 //! - A flush to a peer that stopped reading never ends, and no keep-alive is checked meanwhile: [`Connection::next`] has a
 //!   deadline of its own.
 //! - Its table of packets in flight has 65 536 entries (several MB) unless limited.
-//! - A CONNACK without properties, as an MQTT 3 broker sends it, is taken for half a packet, and so ends in its timeout.
+//! - A CONNACK without properties, as an MQTT 3 broker sends it, is taken for half a packet, and so ends in its timeout;
+//!   and so is a DISCONNECT with a bare reason, which is what Mosquitto sends: why it closed is lost.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -29,43 +30,13 @@ use rumqttc::v5::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, TlsError,
 };
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
+use super::broker::{Broker, client_config};
 use super::fault::{Fault, Refusal};
-use super::tls::{Tls, client_config};
 use super::wire::{Message, Qos};
 
-/// A broker and how to log in.
-#[derive(Debug, Clone)]
-pub struct Broker {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// `None` talks plainly.
-    pub tls: Option<Tls>,
-    /// `None` connects anonymously.
-    pub login: Option<Login>,
-}
-
-/// A user name and its password.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The broker's name for us.
-    pub user: String,
-    /// Never shown.
-    pub password: SecretString,
-}
-
-impl Broker {
-    /// `host:port`, as messages have it.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-}
-
-/// How a session begins and ends.
-#[derive(Clone, Default)]
+/// How a session begins and ends, and what it takes.
 pub struct Terms {
     /// The session's name at the broker.
     pub client_id: String,
@@ -75,6 +46,8 @@ pub struct Terms {
     pub held_for: Duration,
     /// What the broker publishes when the connection dies.
     pub will: Option<Message>,
+    /// The largest packet that may come, bytes; told to the broker, which drops larger ones.
+    pub largest: u32,
 }
 
 /// A message that arrived.
@@ -112,9 +85,6 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Time for the connection, TLS and the broker's greeting together, s.
 const GREETING_S: u64 = 5;
 
-/// The largest packet we take, told to the broker, which drops larger ones.
-const LARGEST_INCOMING: u32 = 256 * 1024;
-
 /// Requests queued for the event loop; senders keep less than that unsettled.
 pub(super) const QUEUE: usize = 128;
 
@@ -143,7 +113,7 @@ pub fn open<T>(broker: &Broker, terms: Terms) -> Result<(Sender<T>, Connection<T
         .set_clean_start(!terms.resume)
         .set_request_channel_capacity(QUEUE)
         .set_outgoing_inflight_upper_limit(IN_FLIGHT)
-        .set_max_packet_size(Some(LARGEST_INCOMING))
+        .set_max_packet_size(Some(terms.largest))
         .set_session_expiry_interval(Some(whole_seconds(terms.held_for)));
     if let Some(login) = &broker.login {
         options.set_credentials(login.user.clone(), login.password.expose_secret());
@@ -185,12 +155,12 @@ impl<T> Sender<T> {
     /// Sends a message; [`Happening::Settled`] tells with the tag what became of it, unless the connection ends before.
     ///
     /// # Errors
-    /// When the message cannot be sent at all, with its tag.
-    pub fn publish(&self, tag: T, message: Message) -> Result<(), (T, Refusal)> {
+    /// When the message cannot be sent at all; nothing more is told of it then.
+    pub fn publish(&self, tag: T, message: Message) -> Result<(), Refusal> {
         let bytes = message.topic.len() + message.payload.len() + OVERHEAD;
         let limit = self.largest.load(Ordering::Relaxed) as usize;
         if bytes > limit {
-            return Err((tag, Refusal::TooLarge { bytes, limit }));
+            return Err(Refusal::TooLarge { bytes, limit });
         }
         let properties = PublishProperties {
             message_expiry_interval: message.delivery.expiry.map(whole_seconds),
@@ -210,7 +180,7 @@ impl<T> Sender<T> {
                 tags.push_back(tag);
                 Ok(())
             }
-            Err(_) => Err((tag, Refusal::Failed("too many messages are waiting".to_owned()))),
+            Err(_) => Err(Refusal::Failed("too many messages are waiting".to_owned())),
         }
     }
 
@@ -357,7 +327,13 @@ impl<T> Connection<T> {
                 self.explain_io(&error)
             }
             StateError::ConnectionAborted if !self.connected => Fault::TurnedAway { broker },
-            StateError::ConnectionAborted => Fault::Lost { broker, why: "it closed".to_owned() },
+            StateError::ConnectionAborted => Fault::Lost {
+                broker,
+                why: format!(
+                    "it was closed there, as when the broker stops or another client connects under the id {:?}",
+                    self.client_id
+                ),
+            },
             StateError::AwaitPingResp | StateError::CollisionTimeout => {
                 self.stuck("it does not answer pings")
             }

@@ -8,7 +8,7 @@
 //!
 //! **Identity.** MQTT never tells who published. A request's sender is the client in its topic, because the broker lets
 //! each client publish below its own `client/<name>/request/` only; on a broker without such an ACL that is not so, and
-//! no code here can tell.
+//! no code here can tell. A topic whose client cannot be a name is dropped and logged, as there is nobody to answer.
 //!
 //! **Sessions.** The first connection of a process begins a clean session: requests meant for a process that is gone
 //! are not carried out by the next. Reconnections resume it, and the broker holds it as long as a request stays fresh,
@@ -24,13 +24,13 @@
 //! they have seen by its `id`.
 
 mod backoff;
+pub mod broker;
 pub mod client;
 pub mod fault;
 mod pending;
 mod publisher;
 pub mod requester;
 mod session;
-pub mod tls;
 pub mod topics;
 pub mod wire;
 
@@ -42,12 +42,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use client::{Broker, Login};
-pub use tls::Tls;
+pub use broker::{Broker, Login, Tls};
 pub use topics::Base;
 
 use crate::core::types::Name;
 use crate::ports::{Bus, BusLink, Publication, Requests, Store};
+use fault::Fault;
 use pending::Pending;
 use topics::Topic;
 
@@ -70,6 +70,12 @@ pub struct Setup {
     pub printers: Vec<Name>,
 }
 
+impl Setup {
+    fn stuck(&self, what: &str) -> Fault {
+        Fault::Stuck { broker: self.broker.address(), what: what.to_owned() }
+    }
+}
+
 /// Connects for as long as the process lives; an unreachable broker shows in [`Bus::link`].
 ///
 /// `cancel` ends it as [`Bus::close`] does, with what is pending and a goodbye, so give it a token that is cancelled
@@ -81,8 +87,10 @@ pub fn connect(
     tracker: &TaskTracker,
 ) -> (Arc<MqttBus>, Requests) {
     let (requests, receiver) = mpsc::channel(REQUESTS);
-    let why = format!("not yet connected to the MQTT broker {}", setup.broker.address());
+    let broker = setup.broker.address();
+    let why = format!("not yet connected to the MQTT broker {broker}");
     let shared = Arc::new(Shared {
+        broker,
         pending: Mutex::default(),
         work: Notify::new(),
         outbox: Notify::new(),
@@ -101,6 +109,8 @@ pub struct MqttBus {
 
 /// What the bus's handle and its task share.
 struct Shared {
+    /// `host:port`, for the log.
+    broker: String,
     pending: Mutex<Pending>,
     /// Something was added to `pending`.
     work: Notify,
@@ -127,7 +137,7 @@ impl Shared {
             let changed = *known != link;
             if changed {
                 match &link {
-                    BusLink::Up => tracing::info!("connected to the MQTT broker"),
+                    BusLink::Up => tracing::info!("connected to the MQTT broker {}", self.broker),
                     BusLink::Down { why } => tracing::warn!("{why}"),
                 }
                 *known = link;

@@ -96,9 +96,10 @@ impl Pending {
     }
 
     /// The next message to send: responses first, as people wait for them.
-    pub(super) fn next(&mut self, base: &Base) -> Option<(Tag, Message)> {
-        self.responses
-            .retain(|response| response.sent || response.since.elapsed() < RESPONSE_EXPIRY);
+    pub(super) fn next(&mut self, base: &Base, now: Instant) -> Option<(Tag, Message)> {
+        self.responses.retain(|response| {
+            response.sent || now.duration_since(response.since) < RESPONSE_EXPIRY
+        });
         if let Some(response) = self.responses.iter_mut().find(|response| !response.sent) {
             response.sent = true;
             let tag = Tag::Response(response.number, response.topic.clone());
@@ -169,7 +170,7 @@ mod tests {
     }
 
     fn drain(pending: &mut Pending) -> Vec<(Tag, Vec<u8>)> {
-        std::iter::from_fn(|| pending.next(&base()))
+        std::iter::from_fn(|| pending.next(&base(), Instant::now()))
             .map(|(tag, message)| (tag, message.payload))
             .collect()
     }
@@ -178,11 +179,11 @@ mod tests {
     fn a_document_in_flight_is_followed_by_the_latest_only() {
         let mut pending = Pending::default();
         pending.add(Topic::Health, b"1".to_vec());
-        let (tag, first) = pending.next(&base()).unwrap();
+        let (tag, first) = pending.next(&base(), Instant::now()).unwrap();
         assert_eq!(first.payload, b"1");
         pending.add(Topic::Health, b"2".to_vec());
         pending.add(Topic::Health, b"3".to_vec());
-        assert!(pending.next(&base()).is_none(), "one of a topic at a time");
+        assert!(pending.next(&base(), Instant::now()).is_none(), "one of a topic at a time");
         pending.settle(&tag);
         assert_eq!(drain(&mut pending), [(tag.clone(), b"3".to_vec())]);
         pending.settle(&tag);
@@ -205,12 +206,11 @@ mod tests {
         assert_eq!(again, [b"not yet".to_vec(), b"h".to_vec()]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn responses_that_nobody_waits_for_any_more_are_dropped() {
+    #[test]
+    fn responses_that_nobody_waits_for_any_more_are_dropped() {
         let mut pending = Pending::default();
         pending.add(response("pause"), b"late".to_vec());
-        tokio::time::advance(RESPONSE_EXPIRY).await;
-        assert!(pending.next(&base()).is_none());
+        assert!(pending.next(&base(), Instant::now() + RESPONSE_EXPIRY).is_none());
         for n in 0..=RESPONSES {
             pending.add(response("pause"), n.to_string().into_bytes());
         }

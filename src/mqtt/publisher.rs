@@ -48,9 +48,11 @@ pub(super) struct Publisher<'a> {
     heard: Instant,
     /// The outbox may hold something.
     events_due: bool,
+    /// One was refused, or the store failed: they wait for `again`.
+    events_rest: bool,
     /// What is refused, and why.
     refusals: BTreeMap<Subject, Refusal>,
-    /// When to try again what was refused.
+    /// When to try again what was refused or failed.
     again: Option<Instant>,
 }
 
@@ -70,6 +72,7 @@ impl<'a> Publisher<'a> {
             events_in_flight: 0,
             heard: Instant::now(),
             events_due: true,
+            events_rest: false,
             refusals: BTreeMap::new(),
             again: None,
         }
@@ -78,7 +81,7 @@ impl<'a> Publisher<'a> {
     /// Publishes until the connection must be given up, or for ever: the polling half sees the end.
     pub(super) async fn run(mut self, mut verdicts: mpsc::Receiver<Verdict>) -> Fault {
         let Ok(Some(subscription)) = timeout(ACKNOWLEDGE, verdicts.recv()).await else {
-            return self.stuck("it does not acknowledge the subscription");
+            return self.setup.stuck("it does not acknowledge the subscription");
         };
         self.begin();
         self.settle(subscription).await;
@@ -99,18 +102,20 @@ impl<'a> Publisher<'a> {
                 }
                 continue;
             }
+            let last_call =
+                closing.map(|since| since + LAST_CALL).filter(|time| *time > Instant::now());
             tokio::select! {
                 Some(verdict) = verdicts.recv() => self.settle(verdict).await,
                 () = self.shared.work.notified() => {}
-                () = self.shared.outbox.notified() => self.events_due = self.again.is_none(),
+                () = self.shared.outbox.notified() => self.events_due = !self.events_rest,
                 () = sleep_until(self.heard + ACKNOWLEDGE), if self.owed() > 0 => {
-                    return self.stuck("it does not acknowledge messages");
+                    return self.setup.stuck("it does not acknowledge messages");
                 }
                 () = wait_until(self.again) => self.try_again(),
                 () = self.shared.closing.cancelled(), if closing.is_none() => {
                     closing = Some(Instant::now());
                 }
-                () = wait_until(closing.map(|since| since + LAST_CALL)), if words == 0 => {}
+                () = wait_until(last_call) => {}
             }
         }
     }
@@ -143,7 +148,7 @@ impl<'a> Publisher<'a> {
         self.in_flight + self.events_in_flight
     }
 
-    fn send(&mut self, tag: Tag, message: Message) -> Result<(), (Tag, Refusal)> {
+    fn send(&mut self, tag: Tag, message: Message) -> Result<(), Refusal> {
         if self.owed() == 0 {
             self.heard = Instant::now();
         }
@@ -152,11 +157,11 @@ impl<'a> Publisher<'a> {
 
     fn send_pending(&mut self) {
         while self.in_flight < WINDOW {
-            let next = self.shared.pending().next(&self.setup.base);
+            let next = self.shared.pending().next(&self.setup.base, Instant::now());
             let Some((tag, message)) = next else { return };
-            match self.send(tag, message) {
+            match self.send(tag.clone(), message) {
                 Ok(()) => self.in_flight += 1,
-                Err((tag, refusal)) => {
+                Err(refusal) => {
                     self.shared.pending().settle(&tag);
                     self.judge(Some(tag.topic().clone()), Err(refusal));
                 }
@@ -193,9 +198,9 @@ impl<'a> Publisher<'a> {
             }
         };
         let message = message(&self.setup.base, &topic, body);
-        match self.send(Tag::Event(key, topic), message) {
+        match self.send(Tag::Event(key, topic.clone()), message) {
             Ok(()) => self.events_in_flight += 1,
-            Err((tag, refusal)) => self.event_refused(key, tag.topic().clone(), refusal).await,
+            Err(refusal) => self.event_refused(key, topic, refusal).await,
         }
     }
 
@@ -242,6 +247,7 @@ impl<'a> Publisher<'a> {
     /// Lets the events rest for a while.
     fn later(&mut self) {
         self.events_due = false;
+        self.events_rest = true;
         self.again.get_or_insert_with(|| Instant::now() + TRY_AGAIN);
     }
 
@@ -270,6 +276,7 @@ impl<'a> Publisher<'a> {
 
     fn try_again(&mut self) {
         self.again = None;
+        self.events_rest = false;
         self.events_due = true;
         // A response is not sent twice; whether the next one passes will be seen.
         self.refusals.retain(|subject, _| !matches!(subject, Some(Topic::Response(_))));
@@ -282,10 +289,6 @@ impl<'a> Publisher<'a> {
                 }
             }
         }
-    }
-
-    fn stuck(&self, what: &str) -> Fault {
-        Fault::Stuck { broker: self.setup.broker.address(), what: what.to_owned() }
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::{self, Broker, Connection, Happening, Received, Sender, Terms};
+use super::broker::Broker;
+use super::client::{self, Connection, Happening, Received, Sender, Terms};
 use super::fault::{Fault, Refusal};
 use super::topics::{Base, Exchange, Level, Topic};
 use super::wire::{Delivery, Message, delivery};
@@ -16,6 +17,9 @@ use crate::core::types::Name;
 
 /// Messages kept for a watcher that is slower than they arrive; beyond that it misses the oldest.
 const MESSAGES: usize = 4096;
+
+/// The largest message, bytes: pictures come too.
+const LARGEST: u32 = 4 << 20;
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +60,8 @@ pub struct Requester {
     base: Base,
     client: Name,
     sender: Sender<Verdict>,
-    messages: broadcast::Receiver<Received>,
+    /// Weak, so that watchers see the end of the connection.
+    messages: broadcast::WeakSender<Received>,
     task: JoinHandle<()>,
 }
 
@@ -73,7 +78,13 @@ impl Requester {
         filters: &[String],
     ) -> Result<(Self, broadcast::Receiver<Received>), Fault> {
         let client_id = format!("{client}-{:08x}", rand::random::<u32>());
-        let terms = Terms { client_id, ..Terms::default() };
+        let terms = Terms {
+            client_id,
+            resume: false,
+            held_for: Duration::ZERO,
+            will: None,
+            largest: LARGEST,
+        };
         let (sender, mut connection) = client::open(broker, terms)?;
         connection.next().await?;
         let mut wanted = vec![base.response_filter(&client)];
@@ -85,8 +96,8 @@ impl Requester {
                 Trouble::Fault(fault) => fault,
                 Trouble::Refused(why) => refused(why),
             })?;
-        let (arrived, messages) = broadcast::channel(MESSAGES);
-        let watched = messages.resubscribe();
+        let (arrived, watched) = broadcast::channel(MESSAGES);
+        let messages = arrived.downgrade();
         let task = tokio::spawn(drive(connection, arrived, early));
         Ok((Self { base, client, sender, messages, task }, watched))
     }
@@ -104,7 +115,7 @@ impl Requester {
         let refused = |refusal| RequestError::Refused { topic: topic.clone(), refusal };
         let (verdict, told) = oneshot::channel();
         let message = Message { topic: topic.clone(), payload, delivery };
-        self.sender.publish(verdict, message).map_err(|(_, refusal)| refused(refusal))?;
+        self.sender.publish(verdict, message).map_err(refused)?;
         match timeout(PATIENCE, told).await {
             Ok(Ok(verdict)) => verdict.map_err(refused),
             Ok(Err(_)) | Err(_) => Err(RequestError::Gone),
@@ -131,7 +142,7 @@ impl Requester {
         };
         let answers = self.base.topic(&Topic::Response(exchange.clone()));
         let request = Topic::Request(exchange);
-        let mut messages = self.messages.resubscribe();
+        let mut messages = self.messages.upgrade().ok_or(RequestError::Gone)?.subscribe();
         let published = self.publish(
             self.base.topic(&request),
             body.to_string().into_bytes(),

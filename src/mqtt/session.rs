@@ -22,6 +22,10 @@ use crate::ports::{BusLink, IncomingRequest, Store};
 /// A connection that held for so long was a good one: the next attempt comes at once.
 const GOOD: Duration = Duration::from_secs(10);
 
+/// The largest packet that may come, bytes: far more than a request may have, so that one which is too large is
+/// answered, and little enough for the memory of many.
+const LARGEST: u32 = 256 * 1024;
+
 /// Verdicts on their way from the polling to the publishing half; more than can be in flight.
 const VERDICTS: usize = client::QUEUE;
 
@@ -89,6 +93,7 @@ impl Session<'_> {
             resume: self.resume,
             held_for: Duration::from_secs_f64(FRESHNESS_S),
             will: Some(message(base, &Topic::Status, OFFLINE.to_vec())),
+            largest: LARGEST,
         };
         let (sender, mut connection) = match client::open(&self.setup.broker, terms) {
             Ok(ends) => ends,
@@ -102,7 +107,7 @@ impl Session<'_> {
             () = self.shared.closing.cancelled() => return End::Closed,
         }
         if sender.subscribe(vec![base.request_filter()]).is_err() {
-            return End::Broken(self.stuck("it cannot be subscribed to"));
+            return End::Broken(self.setup.stuck("it cannot be subscribed to"));
         }
         let (verdicts, heard) = mpsc::channel(VERDICTS);
         let publisher = Publisher::new(self.shared, self.setup, self.store, sender);
@@ -131,7 +136,7 @@ impl Session<'_> {
                 Ok(Happening::Settled(tag, verdict)) => Verdict::Message(tag, verdict),
             };
             if verdicts.try_send(verdict).is_err() {
-                return End::Broken(self.stuck("it acknowledges more than was sent"));
+                return End::Broken(self.setup.stuck("it acknowledges more than was sent"));
             }
         }
     }
@@ -165,9 +170,5 @@ impl Session<'_> {
             }
         };
         self.shared.add(Topic::Response(exchange), reason.to_string().into_bytes());
-    }
-
-    fn stuck(&self, what: &str) -> Fault {
-        Fault::Stuck { broker: self.setup.broker.address(), what: what.to_owned() }
     }
 }

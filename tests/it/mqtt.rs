@@ -1,1 +1,8 @@
-//! To be written.
+//! The bus against a real Mosquitto, and against brokers that misbehave.
+
+mod access;
+mod events;
+mod fake;
+mod life;
+mod login;
+mod topics;

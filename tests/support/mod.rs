@@ -2,7 +2,7 @@
 
 pub mod camera;
 pub mod models;
-
+pub mod mqtt;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The client's side of TLS: whom to trust.
+//! A broker as it is configured: where it is, who we are there, and whom to trust with TLS.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,8 +6,38 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use secrecy::SecretString;
 
 use super::fault::{AuthoritySource, Fault};
+
+/// A broker and how to log in.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// `None` talks plainly.
+    pub tls: Option<Tls>,
+    /// `None` connects anonymously.
+    pub login: Option<Login>,
+}
+
+/// A user name and its password.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The broker's name for us.
+    pub user: String,
+    /// Never shown.
+    pub password: SecretString,
+}
+
+impl Broker {
+    /// `host:port`, as messages have it.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
 
 /// Talk TLS, and whom to trust.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
