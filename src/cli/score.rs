@@ -1,6 +1,6 @@
 //! `strandwatch score`: pictures, folders and videos to scores.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
@@ -127,14 +127,13 @@ fn rounded(value: f32) -> f64 {
 
 /// The whole path in one name, so that pictures of different folders do not overwrite each other.
 fn annotated_name(file: &Path) -> String {
-    let parts: Vec<String> = file
-        .with_extension("")
-        .components()
-        .filter_map(|part| match part {
-            std::path::Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
-            _ => None,
-        })
-        .collect();
+    let named = |part: Component| match part {
+        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
+            None
+        }
+    };
+    let parts: Vec<String> = file.with_extension("").components().filter_map(named).collect();
     format!("{}.jpg", parts.join("_"))
 }
 

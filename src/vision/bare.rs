@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ort::session::Session;
-use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use ort::value::{Outlet, TensorElementType, TensorRef};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
@@ -63,20 +63,18 @@ impl BareSession {
 }
 
 fn shape_of(path: &Path, input: &Outlet) -> Result<Vec<i64>, VisionError> {
-    match input.dtype() {
-        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => {
-            let guess = |(i, size): (usize, &i64)| match *size {
-                -1 => GUESS.get(i).copied().unwrap_or(1),
-                size => size,
-            };
-            Ok(shape.iter().enumerate().map(guess).collect())
-        }
-        other => Err(VisionError::WrongShape {
-            path: path.to_owned(),
-            problem: format!(
-                "input {:?} is {other}; only float32 tensors can be filled with noise",
-                input.name()
-            ),
-        }),
-    }
+    let dtype = input.dtype();
+    let (Some(TensorElementType::Float32), Some(shape)) =
+        (dtype.tensor_type(), dtype.tensor_shape())
+    else {
+        let name = input.name();
+        let problem =
+            format!("input {name:?} is {dtype}; only float32 tensors can be filled with noise");
+        return Err(VisionError::WrongShape { path: path.to_owned(), problem });
+    };
+    let guess = |(i, size): (usize, &i64)| match *size {
+        -1 => GUESS.get(i).copied().unwrap_or(1),
+        size => size,
+    };
+    Ok(shape.iter().enumerate().map(guess).collect())
 }

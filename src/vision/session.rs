@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ort::ep;
 use ort::session::{Session, SessionOutputs};
-use ort::value::{TensorElementType, TensorRef, ValueType};
+use ort::value::{TensorElementType, TensorRef};
 use sha2::{Digest, Sha256};
 
 use crate::core::detect::statistic::{Region, frame_score};
@@ -236,13 +236,10 @@ fn check_names(model: &Model, session: &Session) -> Result<(), VisionError> {
         shape.len() == 4
             && shape.iter().zip(expected).all(|(found, wanted)| *found == -1 || *found == wanted)
     };
-    match input.dtype() {
-        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } if fits(shape) => {}
-        other => {
-            return wrong(format!(
-                "input {name:?} is {other}, the manifest says float32 {expected:?}"
-            ));
-        }
+    let dtype = input.dtype();
+    let float = dtype.tensor_type() == Some(TensorElementType::Float32);
+    if !float || !dtype.tensor_shape().is_some_and(|shape| fits(shape)) {
+        return wrong(format!("input {name:?} is {dtype}, the manifest says float32 {expected:?}"));
     }
     for name in names(&model.output) {
         if !session.outputs().iter().any(|output| output.name() == name) {

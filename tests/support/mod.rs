@@ -5,6 +5,8 @@ pub mod config;
 pub mod moonraker;
 pub mod mqtt;
 pub mod source;
+pub mod models;
+pub mod mqtt;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,0 +1,7 @@
+//! From a frame to a score, with the real ONNX Runtime.
+
+mod cli;
+mod drawing;
+mod golden;
+mod loading;
+mod scoring;
