@@ -1,5 +1,7 @@
 //! Where log lines go: to journald under systemd, else to standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -19,8 +21,13 @@ pub fn start(log: Log) {
     let default = format!("{level},rumqttc=error,tungstenite=warn,tokio_tungstenite=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
-    let stderr =
-        || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::stderr().is_terminal();
+    let stderr = || {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .with_ansi(colours)
+    };
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
     let to_journal = match log.format {
         LogFormat::Journal => true,

@@ -169,7 +169,7 @@ pub struct PrinterStatus {
     pub print_duration_s: f64,
     /// `print_stats.filament_used`, mm.
     pub filament_used_mm: f64,
-    /// `print_stats.message`: why a print ended in error.
+    /// `print_stats.message`, why a print ended in error; while Klippy is not ready, its `state_message`.
     pub message: Option<String>,
     /// `virtual_sdcard.progress`, 0..1.
     pub progress: Option<f64>,

@@ -2,11 +2,10 @@
 
 pub mod camera;
 pub mod config;
+pub mod models;
 pub mod moonraker;
 pub mod mqtt;
 pub mod source;
-pub mod models;
-pub mod mqtt;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

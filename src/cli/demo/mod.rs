@@ -76,7 +76,7 @@ pub fn run(arguments: Arguments) -> Outcome {
 
 async fn play(arguments: &Arguments) -> Outcome {
     let python = match &arguments.moonraker {
-        Some(python) => python.clone(),
+        Some(python) => std::path::absolute(python).or_exit(Exit::Usage)?,
         None => find_moonraker().or_exit(Exit::Unreachable)?,
     };
     let folder = match &arguments.folder {
