@@ -16,7 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+import calibrate
 import data
+from assess import read_rows
 from augment import Composer
 from network import Block, FailureMap, ScaledConv
 from preprocess import letterbox, normalise, read_picture
@@ -59,6 +61,13 @@ class Graph:
         y = self.conv(block.depthwise, y, f"{name}.depthwise")
         y = self.conv(block.project, y, f"{name}.project")
         return self.node("Add", [x, y], f"{name}.add") if block.residual else y
+
+
+def temper(network: FailureMap, slope: float, offset: float) -> None:
+    """Scale and shift the last layer so that a score of 0.5 means even odds, and scores near what they are worth."""
+    with torch.no_grad():
+        network.cell.weight.mul_(slope)
+        network.cell.bias.mul_(slope).add_(offset)
 
 
 def build(network: FailureMap) -> onnx.ModelProto:
@@ -133,10 +142,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("fp32", type=Path)
-    parser.add_argument("int8", type=Path, nargs="?")
+    parser.add_argument("--int8", type=Path)
+    parser.add_argument("--temper-by", type=Path, help="rows of the same weights, untempered")
     a = parser.parse_args()
     network = FailureMap()
     network.load_state_dict(torch.load(a.weights, map_location="cpu"))
+    if a.temper_by:
+        temper(network, *calibrate.fit(calibrate.calibration_rows(read_rows(a.temper_by))))
     onnx.save(build(network.eval()), str(a.fp32))
     if a.int8:
         quantise(a.fp32, a.int8, data.training(data.load(a.data), "all"))

@@ -65,7 +65,8 @@ pick() {
 ship() {
   local chosen
   chosen=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json")
-  "$python" "$here/export.py" "$data" "$work/$chosen.pt" "$models/strandwatch-s.onnx" "$models/strandwatch-s.int8.onnx"
+  "$python" "$here/export.py" "$data" "$work/$chosen.pt" "$models/strandwatch-s.onnx" \
+    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/$chosen.rows"
 }
 
 publish() {

@@ -1,1 +1,255 @@
-//! To be written.
+//! The daemon as its own process, between a real Moonraker, a rendered camera, the real model and a real Mosquitto.
+
+use std::time::Duration;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use strandwatch::core::event::EventKind;
+use strandwatch::core::types::PrintState;
+use strandwatch::mqtt::wire::{Delivery, Qos};
+use strandwatch::sim::klippy::Pausing;
+use strandwatch::sim::stage::BASE;
+
+use crate::support::rig;
+use crate::support::stage::{Stage, ask, fresh, program, unix_now};
+
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+fn strandwatch() -> Command {
+    let mut command = Command::new(program());
+    command.env("ORT_DYLIB_PATH", rig().join("onnxruntime/libonnxruntime.so"));
+    command
+}
+
+fn says(answer: &Value, status: &str, reason: &str) {
+    assert_eq!(answer["status"], status, "{answer}");
+    let found = answer["reason"].as_str().unwrap_or_default();
+    assert!(found.contains(reason), "{reason:?} is not in {answer}");
+}
+
+#[test]
+fn the_demo_shows_everything_it_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = strandwatch()
+        .args(["demo", "--moonraker"])
+        .arg(rig().join("moonraker/bin/python"))
+        .arg("--folder")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let log = std::fs::read_to_string(folder.path().join("strandwatch.log")).unwrap_or_default();
+    assert!(output.status.success(), "{told}\n{}\n{log}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("All of it happened."), "{told}");
+    image::open(folder.path().join("alert.jpg")).unwrap();
+}
+
+#[test]
+fn the_demo_fails_when_there_is_no_moonraker() {
+    let output = strandwatch().args(["demo", "--moonraker", "/nowhere/python"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("/nowhere/python"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_printers_on_one_bus_never_touch_each_other() {
+    let clients = [("owner", "owner", None), ("left-only", "owner", Some("left"))];
+    let stage = Stage::set(&["left", "right"], &clients).await;
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    let [left, right] = &stage.printers[..] else { panic!("two printers") };
+    left.prints("left.gcode");
+    right.prints("right.gcode");
+    let story = async {
+        watcher.event("right", "watching").await;
+        left.film.fail(Duration::from_secs(2));
+        let paused = watcher.event("left", "paused").await;
+        let EventKind::Paused { by, .. } = &paused else { panic!("{paused:?}") };
+        assert_eq!(by, "strandwatch");
+        assert_eq!(right.rig.klippy.snapshot().print, PrintState::Printing);
+
+        let client = stage.client("left-only").await;
+        let answer = ask(&client, "right", "cancel", &fresh("1")).await;
+        says(&answer, "refused", "no rights on printer right");
+        assert_eq!(right.rig.klippy.snapshot().print, PrintState::Printing);
+
+        let owner = stage.client("owner").await;
+        says(&ask(&owner, "right", "cancel", &fresh("1")).await, "ok", "");
+        watcher.event("right", "print_ended").await;
+        assert_eq!(left.rig.klippy.snapshot().print, PrintState::Paused);
+        let alarms = ["suspect", "alert", "acting", "paused"];
+        let of_right = watcher.names_of("right");
+        assert!(!of_right.iter().any(|name| alarms.contains(name)), "{of_right:?}");
+    };
+    tokio::select! {
+        () = story => {}
+        () = left.film.follow(&left.rig.klippy) => {}
+        () = right.film.follow(&right.rig.klippy) => {}
+    }
+    assert!(daemon.stop(STOPS_WITHIN).await.unwrap().success(), "{}", stage.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_fresh_request_for_this_job_by_a_granted_client_moves_the_printer_and_only_once() {
+    let clients = [("owner", "owner", None), ("household", "household", None)];
+    let stage = Stage::set(&["voron"], &clients).await;
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    let printer = &stage.printers[0];
+    printer.prints("part.gcode");
+    let state = watcher.state("voron", "the job", |state| state["job"].is_string()).await;
+    let owner = stage.client("owner").await;
+
+    let stale = json!({ "id": "s", "issued_at": unix_now() - 120 });
+    says(&ask(&owner, "voron", "pause", &stale).await, "refused", "stale");
+    says(&ask(&owner, "voron", "pause", &json!({ "id": "n" })).await, "refused", "issued_at");
+    let other_job = json!({ "id": "j", "issued_at": unix_now(), "job": "1-other.gcode" });
+    says(&ask(&owner, "voron", "pause", &other_job).await, "refused", "wrong job");
+    let unknown_field = json!({ "id": "f", "issued_at": unix_now(), "gcode": "M112" });
+    says(&ask(&owner, "voron", "pause", &unknown_field).await, "refused", "takes no field");
+    says(&ask(&owner, "voron", "gcode", &fresh("g")).await, "refused", "no command");
+    says(&ask(&owner, "other", "pause", &fresh("o")).await, "refused", "no printer");
+    let household = stage.client("household").await;
+    says(&ask(&household, "voron", "cancel", &fresh("c")).await, "refused", "lacks the right");
+    let stranger = stage.client("stranger").await;
+    says(&ask(&stranger, "voron", "pause", &fresh("x")).await, "refused", "not known here");
+
+    let retained = Delivery { qos: Qos::AtLeastOnce, retain: true, expiry: None };
+    let topic = format!("{BASE}/client/owner/request/voron/pause");
+    let body = fresh("r").to_string().into_bytes();
+    owner.publish(topic.clone(), body, retained).await.unwrap();
+    let reason = watcher
+        .until("the retained request is refused", |seen| {
+            let event: Value = serde_json::from_slice(&seen.payload).ok()?;
+            let reason = event["reason"].as_str()?;
+            (event["event_type"] == "command_refused" && reason.contains("retained"))
+                .then(|| reason.to_owned())
+        })
+        .await;
+    assert!(reason.contains("without the retain flag"), "{reason}");
+    owner.publish(topic, Vec::new(), retained).await.unwrap();
+    assert_eq!(printer.rig.klippy.snapshot().print, PrintState::Printing);
+
+    let right_job = json!({ "id": "p", "issued_at": unix_now(), "job": state["job"] });
+    says(&ask(&owner, "voron", "pause", &right_job).await, "ok", "");
+    assert_eq!(printer.rig.klippy.snapshot().print, PrintState::Paused);
+    says(&ask(&owner, "voron", "resume", &fresh("q")).await, "ok", "");
+    says(&ask(&owner, "voron", "pause", &right_job).await, "refused", "replayed");
+    assert_eq!(printer.rig.klippy.snapshot().print, PrintState::Printing);
+    let pauses = printer.rig.klippy.gcode_log().iter().filter(|line| *line == "PAUSE").count();
+    assert_eq!(pauses, 1, "{:?}", printer.rig.klippy.gcode_log());
+
+    daemon.kill().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    says(&ask(&owner, "voron", "pause", &right_job).await, "refused", "");
+    assert_eq!(printer.rig.klippy.snapshot().print, PrintState::Printing);
+    assert!(daemon.stop(STOPS_WITHIN).await.unwrap().success(), "{}", stage.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_the_printer_ignores_is_tried_again_and_then_reported_loudly() {
+    let stage = Stage::set(&["voron"], &[]).await;
+    let text = std::fs::read_to_string(&stage.config).unwrap();
+    let quick = text.replace("[act]\n", "[act]\nattempts = 2\nconfirm_within = \"2s\"\n");
+    std::fs::write(&stage.config, quick).unwrap();
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    let printer = &stage.printers[0];
+    printer.rig.klippy.set_pausing(Pausing::Ignored);
+    printer.prints("part.gcode");
+    let story = async {
+        watcher.event("voron", "watching").await;
+        printer.film.fail(Duration::from_secs(2));
+        let failed = watcher.event("voron", "act_failed").await;
+        let EventKind::ActFailed { attempts, action, .. } = &failed else { panic!("{failed:?}") };
+        assert_eq!((*attempts, action.as_str()), (2, "pause"));
+        let state = watcher.state("voron", "the problem stays", |state| state["problem"] == true);
+        assert_eq!(state.await["print"], "printing");
+    };
+    tokio::select! {
+        () = story => {}
+        () = printer.film.follow(&printer.rig.klippy) => {}
+    }
+    assert!(daemon.stop(STOPS_WITHIN).await.unwrap().success(), "{}", stage.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_goes_away_reads_blind_never_clear_and_comes_back_by_itself() {
+    let mut stage = Stage::set(&["voron"], &[]).await;
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    stage.printers[0].prints("part.gcode");
+    watcher.state("voron", "clear while watched", |state| state["verdict"] == "clear").await;
+    stage.printers[0].camera_off();
+    let blind = watcher.event("voron", "blind").await;
+    let EventKind::Blind { why, .. } = &blind else { panic!("{blind:?}") };
+    assert!(why.contains("camera"), "{why}");
+    let state = watcher.state("voron", "the state says so", |state| state["watch"] == "blind");
+    let state = state.await;
+    assert_eq!(state["verdict"], "unknown", "{state}");
+    assert_eq!(state["score"], Value::Null, "{state}");
+    stage.printers[0].camera_on().await;
+    watcher.event("voron", "watching").await;
+    watcher.state("voron", "clear again", |state| state["verdict"] == "clear").await;
+    assert!(daemon.stop(STOPS_WITHIN).await.unwrap().success(), "{}", stage.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_killed_or_stopped_the_bus_hears_of_it_and_a_restart_goes_on_watching() {
+    let stage = Stage::set(&["voron"], &[]).await;
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    stage.printers[0].prints("part.gcode");
+    watcher.event("voron", "watching").await;
+    let offline = |seen: &strandwatch::mqtt::client::Received| {
+        (seen.topic == format!("{BASE}/status") && seen.payload == b"offline").then_some(())
+    };
+    daemon.kill().await;
+    watcher.until("the last will", offline).await;
+    let daemon = stage.daemon(&mut watcher).await;
+    watcher.event("voron", "watching").await;
+    assert_eq!(stage.printers[0].rig.klippy.snapshot().print, PrintState::Printing);
+    let status = daemon.stop(STOPS_WITHIN).await.expect("ends within five seconds");
+    assert!(status.success(), "{}", stage.log());
+    watcher.until("the goodbye", offline).await;
+    let seqs: Vec<u64> = watcher.events.iter().map(|event| event.seq).collect();
+    let mut ids: Vec<&str> = watcher.events.iter().map(|event| event.id.as_str()).collect();
+    assert!(seqs.is_sorted(), "{seqs:?}");
+    ids.dedup();
+    assert_eq!(ids.len(), watcher.events.len());
+    let log = stage.log();
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_all_well_and_says_what_is_not() {
+    let stage = Stage::set(&["voron"], &[]).await;
+    let config = stage.config.clone();
+    let examine =
+        move || strandwatch().arg("doctor").arg("--config").arg(&config).output().unwrap();
+    let again = examine.clone();
+    let well = tokio::task::spawn_blocking(examine).await.unwrap();
+    let report = String::from_utf8_lossy(&well.stdout).into_owned();
+    assert_eq!(well.status.code(), Some(0), "{report}");
+    for expected in
+        ["self-test fires", "Klippy is ready", "decoded by jpegdec", "accepts our login"]
+    {
+        assert!(report.contains(expected), "{expected:?} is not in {report}");
+    }
+    stage.printers[0].camera_off();
+    let ill = tokio::task::spawn_blocking(again).await.unwrap();
+    let report = String::from_utf8_lossy(&ill.stdout).into_owned();
+    assert_eq!(ill.status.code(), Some(1), "{report}");
+    assert!(report.contains("BAD  printer voron: camera"), "{report}");
+}
+
+#[test]
+fn run_without_a_usable_config_says_why_and_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.toml");
+    let output = strandwatch().arg("run").arg("--config").arg(&missing).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("missing.toml"), "{complaint}");
+}

@@ -6,6 +6,7 @@ pub mod models;
 pub mod moonraker;
 pub mod mqtt;
 pub mod source;
+pub mod stage;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
