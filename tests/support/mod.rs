@@ -1,6 +1,7 @@
 //! What the tests share: where the rig lies, waiting for a condition, ports, child processes.
 
 pub mod camera;
+pub mod camera_decoders;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
