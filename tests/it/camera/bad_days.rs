@@ -275,3 +275,12 @@ async fn a_stream_that_goes_black_is_dark_and_blind_and_recovers() {
     .await;
     captured_until(&camera, "seeing", |report| report.health == SourceHealth::Seeing).await;
 }
+
+#[tokio::test]
+async fn a_camera_that_cannot_be_reached_rests_when_it_is_told_to() {
+    let camera = open(&format!("http://127.0.0.1:{}/", crate::support::free_port()));
+    camera.set_wanted(true);
+    blind(&camera, SourceFault::Unreachable).await;
+    camera.set_wanted(false);
+    reported(&camera, "idle", |report| report.health == SourceHealth::Idle).await;
+}

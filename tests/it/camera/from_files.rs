@@ -123,3 +123,20 @@ fn what_is_no_video_is_an_error_and_not_an_empty_one() {
     }
     assert!(files::frames(&folder.path().join("nothing.mp4"), None).is_err());
 }
+
+#[tokio::test]
+async fn a_video_of_one_frame_is_repeated_without_haste() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("still.avi");
+    video(&path, "jpegenc", "avimux", 1);
+    let camera = open(path.to_str().unwrap());
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let began = Instant::now();
+    let first = camera.counters().received;
+    while camera.counters().received < first + 3 {
+        assert!(began.elapsed() < SOON);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+}

@@ -96,3 +96,18 @@ async fn pictures_are_rotated_and_mirrored() {
     let both = frame(&turned(Rotation::Half, false, true)).await;
     assert_eq!(corners(&both), ["green", "red", "blue", "grey"]);
 }
+
+#[tokio::test]
+async fn a_redirection_is_followed() {
+    let pictures = jpegs(320, 240, 4);
+    let server = HttpCamera::start(move |request, wire| {
+        if request.path == "/old" {
+            return wire.text("HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+        wire.stream_head()?;
+        wire.parts(&pictures)
+    });
+    let camera = open(&server.url("/old"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+}
