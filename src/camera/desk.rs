@@ -157,7 +157,6 @@ impl Desk {
 
     pub fn blind(&self, trouble: &Trouble) {
         let why = format!("{}: {}", self.label, trouble.why);
-        tracing::warn!("{why}");
         self.set_health(SourceHealth::Blind { fault: trouble.fault, why });
     }
 

@@ -1,4 +1,46 @@
-//! Cameras, read through GStreamer.
+//! Cameras, read through GStreamer: MJPEG and snapshots over HTTP, RTSP, HLS, V4L2, files.
+//!
+//! ```text
+//!  kind/*            chain.rs                                                        desk.rs
+//!  ┌──────────────┐  ┌──────┐ ┌─────────┐ ┌──────────────┐ ┌────────┐   packed RGB   ┌─────────┐ capture()
+//!  │ souphttpsrc, │─▶│ gate │▶│ decoder │▶│ videoconvert │▶│appsink │───────────────▶│ judge,  │──────────▶
+//!  │ demuxer, …   │  └──────┘ └─────────┘ └──────────────┘ └────────┘  turned (turn) │ askers  │ report()
+//!  └──────────────┘  JPEG: here;  H.264 and the like: behind the decoder             └─────────┘──────────▶
+//!         ▲                                                                               │
+//!         └── watching.rs: rest, open, notice stalls, next decoder, back off ◀────────────┘
+//! ```
+//!
+//! **Frames nobody asks for are not decoded.** The gate is a pad probe that drops each frame unless somebody waits in
+//! [`FrameSource::capture`]. It stands before the decoder where every frame stands alone (JPEG), and behind it where
+//! frames build on each other, which saves the conversion and the copy. Nothing queues: there is no queue element, the
+//! sink hands each picture to those who wait, and a picture that was in the decoder before somebody asked is not given
+//! to them. A 720p MJPEG frame costs about 0.3 ms to receive and drop (nearly all of it in the kernel and libsoup), and
+//! about 4 ms more to decode and convert.
+//!
+//! **A resting camera has no pipeline.** Its task waits for a notification without a timer.
+//!
+//! **Health comes from frames.** `judge.rs` finds what is wrong with pictures, `trouble.rs` says what is wrong with the
+//! way to them. A camera only reads as seeing once a picture of this connection was decoded and looked at.
+//!
+//! **Decoders** are taken from GStreamer's registry, hardware first; one that fails is given up for an hour and the
+//! stream is opened again with the next (`decoder.rs`). When all have failed it was the stream: all are forgiven.
+//!
+//! To add a kind: a file in `kind/` that makes the elements before the decoder (or a `Stills`), and a variant of
+//! [`SourceKind`]; the compiler names the four places that ask for it.
+//!
+//! What cost us time with GStreamer 1.22, so that it need not cost yours:
+//! - `PadProbeReturn::Drop` with gstreamer-rs 0.25 on a core before 1.24.8 logs a critical error for each frame; return
+//!   `Handled`, which drops as well.
+//! - `souphttpsrc` says nothing of a refused connection but "Internal data stream error". HTTP errors carry
+//!   `http-status-code` in the message's details. It tries three times by itself unless `retries=0`.
+//! - An element's own network time limit ends in an error that reads like a lost connection; stalls are noticed here.
+//! - `multipartdemux` reads boundaries other than announced, and parts without a length, but a part shorter than its
+//!   `Content-Length` is a fatal error. JPEGs that are cut off decode to pictures with a grey lower part: the gate
+//!   looks for the end marker.
+//! - A pipeline posts end-of-stream only when it has a sink, and ours gets its sink with the first frame.
+//! - A probe's closure that holds its own element never dies: chains hold elements weakly.
+//! - The bus is read by a synchronous handler: no main loop, no thread, nothing piles up.
+//! - State changes may block for as long as a driver pleases: they run on threads of their own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +115,16 @@ pub enum CameraError {
     UnknownKind {
         /// What was found, without credentials.
         shown: String,
+    },
+    /// Moonraker lists it, but we cannot read it.
+    #[error(
+        "webcam {webcam:?} (service {service}) has no address that can be read: give it a snapshot URL in Mainsail or Fluidd, or write the camera's own URL into the configuration"
+    )]
+    NoReadableAddress {
+        /// Its name in Moonraker's list.
+        webcam: String,
+        /// Its service there.
+        service: String,
     },
     /// A file to be scored or replayed cannot be.
     #[error("{} cannot be read: {why}", path.display())]

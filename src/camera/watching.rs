@@ -26,6 +26,9 @@ const STEADY: Duration = Duration::from_secs(3);
 /// Who waits for a frame is told at once when the next attempt is further away than this.
 const SOON: Duration = Duration::from_secs(1);
 
+/// No file is repeated more often than this.
+const SHORTEST_FILE: Duration = Duration::from_secs(1);
+
 /// A driver that takes longer to stop is left to itself.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
@@ -36,8 +39,10 @@ const REPORTS: usize = 16;
 enum End {
     /// Nobody wants frames.
     Rest,
-    /// To be opened anew at once: another decoder, or a file from its start.
+    /// To be opened anew at once, with another decoder.
     Again,
+    /// A file is to be played from its start.
+    Repeat,
     Failed(Trouble),
 }
 
@@ -67,6 +72,11 @@ impl Watching {
             let trouble = match self.attempt().await {
                 End::Rest => return,
                 End::Again => continue,
+                End::Repeat => {
+                    // A file of one frame is over at once.
+                    tokio::time::sleep(SHORTEST_FILE.saturating_sub(began.elapsed())).await;
+                    continue;
+                }
                 End::Failed(trouble) => trouble,
             };
             if began.elapsed() >= STEADY {
@@ -139,7 +149,7 @@ impl Watching {
         let seen = self.desk.last_arrival().is_some();
         match report {
             Happened::Unusable(trouble) => End::Failed(trouble),
-            Happened::Ended if repeats && seen => End::Again,
+            Happened::Ended if repeats && seen => End::Repeat,
             Happened::Ended => {
                 let from = &self.kind;
                 let why = if seen {
@@ -186,7 +196,7 @@ impl Watching {
             None => {}
         }
         let last = self.desk.last_arrival();
-        (last.unwrap_or(opened).elapsed() >= self.stall_after).then(|| {
+        (last.map_or(opened, |last| last.max(opened)).elapsed() >= self.stall_after).then(|| {
             let so_long = self.stall_after.as_secs_f32();
             let why = if last.is_some() {
                 format!("{} is connected but has sent no frame for {so_long} s: it is opened again by itself", self.kind)

@@ -1,6 +1,7 @@
 //! What the tests share: where the rig lies, waiting for a condition, ports, child processes.
 
 pub mod camera;
+pub mod camera_decoders;
 pub mod config;
 pub mod models;
 pub mod moonraker;

@@ -10,13 +10,9 @@ use crate::camera::trouble::{Trouble, make};
 
 use super::{Plan, StreamPlan, http};
 
-/// Bytes read at once: GStreamer's 4 KiB would wake the thread 25 times a 720p frame.
-const BLOCK: u32 = 64 * 1024;
-
 pub(super) fn plan(url: &Address, patience: Duration) -> Result<Plan, Trouble> {
     let source = http::source(url, patience)?;
     source.set_property("is-live", true);
     source.set_property("do-timestamp", true);
-    source.set_property("blocksize", BLOCK);
     Ok(StreamPlan::live(vec![source, make("multipartdemux")?]))
 }

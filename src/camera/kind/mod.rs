@@ -9,6 +9,7 @@ use gstreamer as gst;
 use super::address::{Address, hide_all};
 use super::trouble::Trouble;
 use super::{CameraError, stills::Stills};
+use crate::ports::Webcam;
 
 mod files;
 mod hls;
@@ -17,6 +18,7 @@ mod mjpeg;
 mod rtsp;
 mod snapshot;
 mod v4l2;
+mod webcam;
 
 pub(super) use files::pictures;
 
@@ -112,6 +114,14 @@ impl SourceKind {
         } else {
             Err(CameraError::UnknownKind { shown: hide_all(text) })
         }
+    }
+
+    /// Takes a camera from Moonraker's list: its stream where we can read it, else its snapshot.
+    ///
+    /// # Errors
+    /// When neither of its addresses can be read, as with WebRTC without a snapshot address.
+    pub fn of_webcam(webcam: &Webcam) -> Result<Self, CameraError> {
+        webcam::kind(webcam)
     }
 
     /// Makes what reads it. May block for a moment (files and devices are looked at). `patience` is how long a silent
