@@ -83,10 +83,6 @@ fn host_is_good(context: &mut Context<'_>, key: &Key, host: &str) -> bool {
 fn login(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
     let key = Key::new("mqtt").at("username");
     let password = context.keyring.mqtt.take();
-    let moving = |client: &raw::Client| {
-        let rights = client.rights.iter().flatten().filter_map(|word| Right::from_word(word));
-        rights.flatten().any(|right| right != Right::View)
-    };
     match (&raw.username, &password) {
         (None, Some(_)) => {
             let why = "is missing, and the secrets file has a password for it";
@@ -96,8 +92,8 @@ fn login(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
             let write = "write into the secrets file: [mqtt] password = \"…\"";
             context.warning(&key, "has no password in the secrets file", write);
         }
-        (None, None) if raw.client.iter().any(moving) => {
-            let why = "the broker is used without a login: if others need none either, anybody in the network can command as any client";
+        (None, None) if !raw.client.is_empty() => {
+            let why = "the broker is used without a login, so nobody's name is proven: every command will be refused";
             let write = "give the broker logins and an ACL (config/README.md), then write username = \"strandwatch\"";
             context.warning(&key, why, write);
         }
@@ -107,13 +103,12 @@ fn login(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
 }
 
 fn base(context: &mut Context<'_>, key: &Key, base: &str) -> Option<String> {
-    let odd = |c: char| matches!(c, '#' | '+' | '\0') || c.is_whitespace();
-    let good = !base.starts_with('$') && base.split('/').all(|level| !level.is_empty());
-    if good && !base.contains(odd) && base.len() <= 128 {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
+    if base.len() <= 128 && base.split('/').all(is_level) {
         return Some(base.to_owned());
     }
-    let why =
-        "must be topic levels such as home/printers: no empty level, no space, #, + or leading $";
+    let why = "must be levels of letters, digits, _, - and . joined by /, such as home/printers";
     context.error(key, why, "write base = \"strandwatch\"");
     None
 }

@@ -4,9 +4,11 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use schemars::schema_for;
 use serde_json::{Value, json};
 use strandwatch::config;
 use strandwatch::core::command::COMMANDS;
+use strandwatch::core::document::{IncidentDocument, StateDocument};
 
 use crate::support::config::Home;
 
@@ -457,10 +459,12 @@ fn the_schema_of_the_events_is_up_to_date_and_takes_an_event() {
 }
 
 #[test]
-fn the_readme_has_every_command_and_every_event() {
+fn the_readme_has_every_command_every_event_and_every_field() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/README.md");
     let page = std::fs::read_to_string(path).unwrap();
     let page = put_between(&page, "commands", &command_table());
+    let page = put_between(&page, "state", &field_table(&schema_for!(StateDocument)));
+    let page = put_between(&page, "incident", &field_table(&schema_for!(IncidentDocument)));
     up_to_date("README.md", &put_between(&page, "events", &event_table()));
 }
 
@@ -492,6 +496,17 @@ fn event_table() -> String {
         let name = properties["event_type"]["const"].as_str().unwrap();
         let doc = variant["description"].as_str().unwrap();
         table.push_str(&format!("| `{name}` | {doc} | {} |\n", fields.join("<br>")));
+    }
+    table
+}
+
+/// A document's fields.
+fn field_table(schema: &schemars::Schema) -> String {
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap();
+    let mut table = String::from("| field | |\n|---|---|\n");
+    for (name, field) in properties {
+        let doc = field["description"].as_str().unwrap().replace('\n', " ");
+        table.push_str(&format!("| `{name}` | {doc} |\n"));
     }
     table
 }
