@@ -97,6 +97,10 @@ impl Printer {
 
     fn on_paused(&mut self, now: Now, status: &PrinterStatus) {
         let (by, incident) = self.who(&PrinterAction::Pause);
+        if incident.is_none() {
+            // Somebody else was faster: what the daemon wanted (a cancel, say) is theirs to decide now.
+            self.drop_policy_actions();
+        }
         let idle_timeout_s = status.idle_timeout_s;
         self.event(now, EventKind::Paused { incident, by, idle_timeout_s });
     }
@@ -105,6 +109,7 @@ impl Printer {
     fn on_resumed(&mut self, now: Now) {
         if self.incident.is_some() {
             self.close_incident(now, "the print was resumed");
+            self.drop_policy_actions();
             for camera in self.cameras.values_mut() {
                 camera.forget();
             }

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::scenario::{ATTEMPTS, CONFIRM_S, Scenario, VETO_S};
+use super::scenario::{ATTEMPTS, CONFIRM_S, Scenario, VETO_S, name};
+use crate::core::command::ActionChoice;
 use crate::core::contract::ReplyStatus;
 use crate::core::event::EventKind;
 use crate::core::types::{KlippyState, PrintState, PrinterAction};
@@ -85,6 +86,16 @@ fn what_was_called_off_too_late_is_still_owned_up_to() {
     scenario.forget().print_state(PrintState::Paused);
     let EventKind::Paused { by, .. } = scenario.event("paused") else { unreachable!() };
     assert_eq!(by, "strandwatch");
+}
+
+#[test]
+fn a_cancel_is_not_repeated_once_somebody_has_paused() {
+    let mut scenario = Scenario::acting_with(|setup| {
+        setup.printers.get_mut(&name("voron")).unwrap().act.on_failure = ActionChoice::Cancel;
+    });
+    assert_eq!(scenario.actions()[0].action, PrinterAction::Cancel);
+    scenario.wait(1).print_state(PrintState::Paused).forget().wait(CONFIRM_S * 5);
+    assert!(scenario.actions().is_empty());
 }
 
 #[test]

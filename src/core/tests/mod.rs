@@ -6,6 +6,6 @@ mod invariants;
 mod life;
 mod requests;
 pub(crate) mod scenario;
-mod stories;
+pub(crate) mod stories;
 mod votes;
 mod watching;
