@@ -176,12 +176,12 @@ mod tests {
             let inputs: Vec<(Now, Input)> = Teller::new(setup.clone())
                 .tell(&story)
                 .into_iter()
-                .map(|turn| match turn.input {
-                    Input::Score { printer, camera, taken_ms, score } => {
-                        let score = score.quantised();
-                        (turn.now, Input::Score { printer, camera, taken_ms, score })
+                .map(|turn| {
+                    let mut input = turn.input;
+                    if let Input::Score { score, .. } = &mut input {
+                        *score = score.clone().quantised();
                     }
-                    other => (turn.now, other),
+                    (turn.now, input)
                 })
                 .collect();
             let dir = tempfile::tempdir().unwrap();
@@ -203,18 +203,22 @@ mod tests {
 
     #[test]
     #[ignore = "tells how fast a replay is; nothing to fail"]
-    #[expect(clippy::print_stdout, reason = "that is what it is for")]
     fn how_fast() {
+        let mut score = frame(0.1, 1, 1);
+        (score.map.columns, score.map.rows) = (20, 20);
+        score.map.cells = (0..400u16).map(|cell| f32::from(cell * 7 % 100) / 1_000.0).collect();
         let mut scenario = Scenario::new();
-        scenario.start_print("long.gcode");
-        for hour in 0..20 {
-            scenario.score(0.1 + hour as f32 / 100.0).for_secs(3_600);
-        }
-        let count = scenario.inputs.len();
+        scenario.start_print("long.gcode").frames(score).for_secs(20_000);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long.jsonl");
+        write(&scenario, &path);
+        let each = |began: std::time::Instant| began.elapsed() / scenario.inputs.len() as u32;
         let began = std::time::Instant::now();
-        let mut outputs = 0;
-        replay(scenario.setup.clone(), scenario.inputs.clone(), |_, _| outputs += 1);
-        let each = began.elapsed() / count as u32;
-        println!("{count} inputs, {outputs} outputs, {each:?} an input");
+        replay_journal(&path).unwrap();
+        println!("{:?} an input of 400 cells from a file", each(began));
+        let inputs = scenario.inputs.clone();
+        let began = std::time::Instant::now();
+        replay(scenario.setup.clone(), inputs, |_, _| {});
+        println!("{:?} of it to decide", each(began));
     }
 }

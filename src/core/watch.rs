@@ -11,7 +11,7 @@ use super::types::{SourceFault, SourceHealth, SourceReport};
 pub enum Watch {
     /// Nothing to watch.
     Off,
-    /// A job began; the first score is still to come.
+    /// A job began or was resumed, or a camera sees again; the first score is still to come.
     Starting,
     /// Scores are fresh and can be trusted.
     Watching,
@@ -60,7 +60,7 @@ impl Watch {
     pub fn why(&self) -> Option<String> {
         match self {
             Self::Off | Self::Watching => None,
-            Self::Starting => Some("waiting for the first score of this print".to_owned()),
+            Self::Starting => Some("waiting for a fresh score".to_owned()),
             Self::Degraded { why, .. } | Self::Blind { why, .. } => Some(why.clone()),
         }
     }
@@ -142,7 +142,7 @@ pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
     if now_ms >= stale_at_ms(view) {
         return Watch::Blind { fault: None, why: named("no score for too long") };
     }
-    match (view.scored_ms.filter(|&scored| scored >= view.wanted_ms), faulty) {
+    match (view.scored_ms.filter(|&scored| scored > view.wanted_ms), faulty) {
         (None, _) => Watch::Starting,
         (Some(_), Some((fault, why))) if hides_the_print(fault) => {
             Watch::Blind { fault: Some(fault), why }

@@ -62,10 +62,13 @@ impl Printer {
     }
 
     /// Takes in a camera's own account.
-    pub fn on_source(&mut self, camera: &Name, report: SourceReport) {
-        if let Some(camera) = self.cameras.get_mut(camera) {
-            camera.report = Some(report);
+    pub fn on_source(&mut self, now: Now, camera: &Name, report: SourceReport) {
+        let Some(camera) = self.cameras.get_mut(camera) else { return };
+        if can_testify(Some(&report)) && !can_testify(camera.report.as_ref()) {
+            // It sees again: scores of what it showed meanwhile say nothing of the print.
+            camera.wanted_ms = now.mono_ms;
         }
+        camera.report = Some(report);
     }
 
     /// Takes in which model is loaded, or why none is.

@@ -174,7 +174,8 @@ fn a_clients_action_is_tried_once_and_answered_at_once_when_refused() {
 
 #[test]
 fn a_clients_action_is_answered_whatever_becomes_of_it() {
-    let ends: [(&str, fn(&mut Scenario), ReplyStatus); 4] = [
+    type End = fn(&mut Scenario);
+    let ends: [(&str, End, ReplyStatus); 4] = [
         (
             "silence",
             |s| {
