@@ -108,6 +108,20 @@ fn a_picture_that_shows_nothing_is_no_evidence_either_way() {
 }
 
 #[test]
+fn a_camera_that_tries_again_and_again_is_announced_blind_once() {
+    let mut scenario = Scenario::printing();
+    for _ in 0..20 {
+        scenario.camera(blind(SourceFault::Unreachable)).wait(5);
+        scenario.camera(SourceHealth::Opening).wait(60);
+    }
+    assert_eq!(scenario.event_names(), ["blind"]);
+    scenario.camera(SourceHealth::Seeing);
+    assert_eq!(scenario.state()["watch"], "blind", "a score has to show it");
+    scenario.score(0.0).for_secs(1);
+    assert_eq!(scenario.event_names(), ["blind", "watching"]);
+}
+
+#[test]
 fn a_change_of_wording_is_shown_and_not_announced_again() {
     let mut scenario = Scenario::printing();
     for seconds in 0..50 {
