@@ -1,7 +1,7 @@
 //! The application: wires the adapters to the core and keeps everything going.
 //!
 //! One task owns the core ([`core_task`]); a task for each camera captures and scores ([`camera_task`]); everything that
-//! must be durable passes through one queue in order ([`persist`]). `wiring` alone names adapters.
+//! must be durable passes through one queue in order ([`persist`]). [`wiring`] and [`doctor`] alone name adapters.
 
 pub mod camera_task;
 pub mod clock;
@@ -9,7 +9,9 @@ pub mod core_task;
 pub mod daemon;
 pub mod doctor;
 pub mod health;
+pub mod journal;
 pub mod persist;
+pub mod replay;
 pub mod scoring;
 pub mod watchdog;
 pub mod webcams;

@@ -140,8 +140,8 @@ pub struct IncidentDocument {
     pub votes_needed: u32,
     /// The frame's score, three decimals.
     pub score: f64,
-    /// Where in the frame: `[x0, y0, x1, y1, p]`.
-    pub boxes: Vec<[f32; 5]>,
+    /// Where in the frame: `[x0, y0, x1, y1, p]`, three decimals.
+    pub boxes: Vec<[f64; 5]>,
 }
 
 /// Three decimals: finer changes are not worth a message.

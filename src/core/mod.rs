@@ -80,7 +80,7 @@ impl Core {
                 }
             }
             Input::Source { printer, camera, report } => {
-                self.with(&printer, |printer| printer.on_source(&camera, report));
+                self.with(&printer, |printer| printer.on_source(now, &camera, report));
             }
             Input::Model { model } => {
                 let model = model.and_then(usable);

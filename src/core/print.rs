@@ -112,6 +112,13 @@ impl Job {
         self.lost_ms.get_or_insert(now.mono_ms);
     }
 
+    /// Takes its last duration from the status that shows it ended; a restart has reset that.
+    pub fn ends_in(&mut self, status: &PrinterStatus) {
+        if self.filename == status.filename {
+            self.total_s = self.total_s.max(status.total_duration_s);
+        }
+    }
+
     /// Whether `status` still shows this job; takes note of it.
     ///
     /// `total_duration` runs on through pauses. So the same file started again is told from this job by a duration that

@@ -11,7 +11,7 @@ use super::types::{SourceFault, SourceHealth, SourceReport};
 pub enum Watch {
     /// Nothing to watch.
     Off,
-    /// A job began; the first score is still to come.
+    /// A job began or was resumed, or a camera sees again; the first score is still to come.
     Starting,
     /// Scores are fresh and can be trusted.
     Watching,
@@ -60,7 +60,7 @@ impl Watch {
     pub fn why(&self) -> Option<String> {
         match self {
             Self::Off | Self::Watching => None,
-            Self::Starting => Some("waiting for the first score of this print".to_owned()),
+            Self::Starting => Some("waiting for a fresh score".to_owned()),
             Self::Degraded { why, .. } | Self::Blind { why, .. } => Some(why.clone()),
         }
     }
@@ -98,6 +98,8 @@ pub struct CameraView<'a> {
     pub wanted_ms: u64,
     /// When the last score's frame was taken.
     pub scored_ms: Option<u64>,
+    /// Why it showed nothing, until a score proves that it shows something again.
+    pub unseen: Option<&'a (SourceFault, String)>,
     /// Time between frames, ms.
     pub interval_ms: u64,
 }
@@ -120,12 +122,17 @@ fn hides_the_print(fault: SourceFault) -> bool {
     }
 }
 
-/// Whether what a camera shows now can be evidence, for or against.
-pub fn can_testify(report: Option<&SourceReport>) -> bool {
-    match report.map(|report| &report.health) {
-        Some(SourceHealth::Blind { .. }) => false,
-        Some(SourceHealth::Impaired { fault, .. }) => !hides_the_print(*fault),
-        Some(SourceHealth::Idle | SourceHealth::Opening | SourceHealth::Seeing) | None => true,
+/// Why what a camera shows now can be no evidence, for or against; `None` when it can.
+pub fn why_unseen(report: &SourceReport) -> Option<(SourceFault, String)> {
+    match &report.health {
+        SourceHealth::Blind { fault, why } => Some((*fault, why.clone())),
+        SourceHealth::Impaired { fault, why } if hides_the_print(*fault) => {
+            Some((*fault, why.clone()))
+        }
+        SourceHealth::Impaired { .. }
+        | SourceHealth::Idle
+        | SourceHealth::Opening
+        | SourceHealth::Seeing => None,
     }
 }
 
@@ -139,10 +146,15 @@ pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
         Some(SourceHealth::Impaired { fault, why }) => Some((*fault, named(why))),
         Some(SourceHealth::Idle | SourceHealth::Opening | SourceHealth::Seeing) | None => None,
     };
+    let fresh = view.scored_ms.filter(|&scored| scored > view.wanted_ms);
+    if let (None, Some((fault, why))) = (fresh, view.unseen) {
+        // It says that it opens or sees again: a score has to show it.
+        return Watch::Blind { fault: Some(*fault), why: named(why) };
+    }
     if now_ms >= stale_at_ms(view) {
         return Watch::Blind { fault: None, why: named("no score for too long") };
     }
-    match (view.scored_ms.filter(|&scored| scored >= view.wanted_ms), faulty) {
+    match (fresh, faulty) {
         (None, _) => Watch::Starting,
         (Some(_), Some((fault, why))) if hides_the_print(fault) => {
             Watch::Blind { fault: Some(fault), why }

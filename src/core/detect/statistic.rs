@@ -57,12 +57,18 @@ fn cell(map: &FailureMap, row: u16, column: u16) -> f32 {
     map.cells.get(index).copied().unwrap_or(0.0)
 }
 
-/// Whether the centre of a cell shows the frame rather than a letterbox bar.
-pub fn shows_frame(map: &FailureMap, row: u16, column: u16) -> bool {
-    let x = (f32::from(column) + 0.5) / f32::from(map.columns);
-    let y = (f32::from(row) + 0.5) / f32::from(map.rows);
+/// The cells whose centre shows the frame rather than a letterbox bar.
+fn shown(map: &FailureMap) -> impl Iterator<Item = (u16, u16)> {
     let [x0, y0, x1, y1] = map.content;
-    (x0..x1).contains(&x) && (y0..y1).contains(&y)
+    let within = |cells: u16, from: f32, to: f32| {
+        let centre = move |cell: u16| (f32::from(cell) + 0.5) / f32::from(cells);
+        (0..cells).filter(move |&cell| (from..to).contains(&centre(cell)))
+    };
+    let columns: Vec<u16> = within(map.columns, x0, x1).collect();
+    within(map.rows, y0, y1).flat_map(move |row| {
+        let columns = columns.clone();
+        columns.into_iter().map(move |column| (row, column))
+    })
 }
 
 /// Whether something can be told from `score`: every number is one and not negative, and the map shows a part of the
@@ -80,9 +86,7 @@ pub fn is_usable(rule: ScoreRule, score: &FrameScore) -> bool {
         && map.cells.iter().all(|&cell| sane(cell));
     let whole = map.cells.len() == usize::from(map.columns) * usize::from(map.rows);
     let shows = match rule {
-        ScoreRule::TopKMean { .. } => {
-            positions(map).any(|(row, column)| shows_frame(map, row, column))
-        }
+        ScoreRule::TopKMean { .. } => shown(map).next().is_some(),
         ScoreRule::SumOfConfidences => true,
     };
     numbers_sane && whole && shows
@@ -97,18 +101,18 @@ pub fn frame_score(
 ) -> f32 {
     match rule {
         ScoreRule::TopKMean { k } => {
-            let mut cells: Vec<f32> = positions(map)
-                .filter(|&(row, column)| shows_frame(map, row, column))
-                .map(
-                    |(row, column)| {
-                        if without.holds(row, column) { 0.0 } else { cell(map, row, column) }
-                    },
-                )
-                .collect();
-            cells.sort_by(|a, b| b.total_cmp(a));
-            cells.truncate(usize::from(k.max(1)));
-            let sum: f32 = cells.iter().map(|cell| cell.min(1.0)).sum();
-            if cells.is_empty() { 0.0 } else { sum / cells.len() as f32 }
+            let k = usize::from(k.max(1));
+            // The largest so far, largest first.
+            let mut top: Vec<f32> = Vec::new();
+            for (row, column) in shown(map) {
+                let dismissed = without.holds(row, column);
+                let p = if dismissed { 0.0 } else { cell(map, row, column).min(1.0) };
+                if top.len() < k || top.last().is_some_and(|&least| p > least) {
+                    top.truncate(k - 1);
+                    top.insert(top.partition_point(|&larger| larger >= p), p);
+                }
+            }
+            if top.is_empty() { 0.0 } else { top.iter().sum::<f32>() / top.len() as f32 }
         }
         ScoreRule::SumOfConfidences => sum_of_confidences(map, boxes, without).min(1.0),
     }

@@ -139,7 +139,10 @@ impl Printer {
             votes: incident.votes.iter().map(|(name, vote)| (name.to_string(), *vote)).collect(),
             votes_needed: self.setup.act.votes_needed.max(1),
             score: thousandths(f64::from(incident.score)),
-            boxes: corners(&incident.boxes),
+            boxes: corners(&incident.boxes)
+                .into_iter()
+                .map(|corners| corners.map(|value| thousandths(f64::from(value))))
+                .collect(),
         })
     }
 }

@@ -32,9 +32,10 @@ impl Printer {
     }
 
     fn follow_job(&mut self, now: Now, status: &PrinterStatus) {
-        let before = self.job.as_ref().map(|job| job.state);
-        let continues = self.job.as_mut().is_some_and(|job| job.continues_in(now, status));
         if !status.print.is_active() {
+            if let Some(job) = &mut self.job {
+                job.ends_in(status);
+            }
             let outcome = match status.print {
                 PrintState::Complete => "complete",
                 PrintState::Cancelled => "cancelled",
@@ -44,7 +45,8 @@ impl Printer {
             self.end_job(now, outcome);
             return;
         }
-        if continues {
+        let before = self.job.as_ref().map(|job| job.state);
+        if self.job.as_mut().is_some_and(|job| job.continues_in(now, status)) {
             match (before, status.print) {
                 (Some(PrintState::Printing), PrintState::Paused) => self.on_paused(now, status),
                 (Some(PrintState::Paused), PrintState::Printing) => self.on_resumed(now),
@@ -97,6 +99,10 @@ impl Printer {
 
     fn on_paused(&mut self, now: Now, status: &PrinterStatus) {
         let (by, incident) = self.who(&PrinterAction::Pause);
+        if incident.is_none() {
+            // Somebody else was faster: what the daemon wanted (a cancel, say) is theirs to decide now.
+            self.drop_policy_actions();
+        }
         let idle_timeout_s = status.idle_timeout_s;
         self.event(now, EventKind::Paused { incident, by, idle_timeout_s });
     }
@@ -105,6 +111,7 @@ impl Printer {
     fn on_resumed(&mut self, now: Now) {
         if self.incident.is_some() {
             self.close_incident(now, "the print was resumed");
+            self.drop_policy_actions();
             for camera in self.cameras.values_mut() {
                 camera.forget();
             }

@@ -17,7 +17,7 @@ use super::document::{IncidentDocument, StateDocument, unix_seconds};
 use super::event::{EVENT_SCHEMA, Event, EventKind};
 use super::incident::{Incident, Stage};
 use super::print::{Job, Phase};
-use super::types::{FrameScore, LinkStatus, Name, Now, PrinterStatus, SourceReport};
+use super::types::{FrameScore, LinkStatus, Name, Now, PrinterStatus, SourceFault, SourceReport};
 use super::watch::{CameraView, Watch};
 
 /// One camera of this printer.
@@ -28,6 +28,8 @@ struct Camera {
     /// When frames were first wanted in this stretch, monotonic ms.
     wanted_ms: u64,
     scored_ms: Option<u64>,
+    /// Why it showed nothing, until a score proves that it shows something again.
+    unseen: Option<(SourceFault, String)>,
     last: Option<FrameScore>,
     /// The last score with dismissed regions left out.
     counted: f32,
@@ -42,6 +44,7 @@ impl Camera {
         self.detector.new_print();
         self.wanted_ms = now.mono_ms;
         self.scored_ms = None;
+        self.unseen = None;
         self.last = None;
         self.counted = 0.0;
         self.peak = None;
@@ -71,6 +74,7 @@ impl Camera {
             report: self.report.as_ref(),
             wanted_ms: self.wanted_ms,
             scored_ms: self.scored_ms,
+            unseen: self.unseen.as_ref(),
             interval_ms: self.interval_ms.unwrap_or(watch.clear_interval_ms),
         }
     }

@@ -12,7 +12,7 @@ use crate::core::types::{
     FrameScore, KlippyState, ModelFacts, Name, Now, PrintState, PrinterAction, ScoredBox,
     SourceReport,
 };
-use crate::core::watch::{CameraView, Watch, can_testify, of_camera, of_cameras, stale_at_ms};
+use crate::core::watch::{CameraView, Watch, of_camera, of_cameras, stale_at_ms, why_unseen};
 
 /// How many boxes an event carries at most; the most probable come first.
 const BOXES_TOLD: usize = 32;
@@ -43,7 +43,11 @@ impl Printer {
             return;
         }
         camera.scored_ms = Some(taken_ms);
-        let counts = phase_counts && can_testify(camera.report.as_ref());
+        let seen = camera.report.as_ref().and_then(why_unseen).is_none();
+        if seen && taken_ms > camera.wanted_ms {
+            camera.unseen = None;
+        }
+        let counts = phase_counts && seen;
         if counts {
             camera.counted = camera.detector.add(taken_ms, &score, model, &settings);
             if camera.detector.level() == Level::Clear {
@@ -62,10 +66,15 @@ impl Printer {
     }
 
     /// Takes in a camera's own account.
-    pub fn on_source(&mut self, camera: &Name, report: SourceReport) {
-        if let Some(camera) = self.cameras.get_mut(camera) {
-            camera.report = Some(report);
+    pub fn on_source(&mut self, now: Now, camera: &Name, report: SourceReport) {
+        let Some(camera) = self.cameras.get_mut(camera) else { return };
+        if let Some(why) = why_unseen(&report) {
+            camera.unseen = Some(why);
+        } else if camera.report.as_ref().and_then(why_unseen).is_some() {
+            // It sees again: scores of what it showed meanwhile say nothing of the print.
+            camera.wanted_ms = now.mono_ms;
         }
+        camera.report = Some(report);
     }
 
     /// Takes in which model is loaded, or why none is.
@@ -261,6 +270,7 @@ impl Printer {
             }
             if camera.interval_ms.is_none() {
                 camera.wanted_ms = now.mono_ms;
+                camera.unseen = None;
             }
             camera.interval_ms = interval_ms;
             self.outputs.push_back(Output::Sampling {

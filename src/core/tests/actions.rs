@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::scenario::{ATTEMPTS, CONFIRM_S, Scenario, VETO_S};
+use super::scenario::{ATTEMPTS, CONFIRM_S, Scenario, VETO_S, name};
+use crate::core::command::ActionChoice;
 use crate::core::contract::ReplyStatus;
 use crate::core::event::EventKind;
 use crate::core::types::{KlippyState, PrintState, PrinterAction};
@@ -88,6 +89,16 @@ fn what_was_called_off_too_late_is_still_owned_up_to() {
 }
 
 #[test]
+fn a_cancel_is_not_repeated_once_somebody_has_paused() {
+    let mut scenario = Scenario::acting_with(|setup| {
+        setup.printers.get_mut(&name("voron")).unwrap().act.on_failure = ActionChoice::Cancel;
+    });
+    assert_eq!(scenario.actions()[0].action, PrinterAction::Cancel);
+    scenario.wait(1).print_state(PrintState::Paused).forget().wait(CONFIRM_S * 5);
+    assert!(scenario.actions().is_empty());
+}
+
+#[test]
 fn attempts_are_not_spent_on_a_link_that_is_down() {
     let mut scenario = Scenario::acting();
     scenario.link_down().forget().wait(3_600);
@@ -163,7 +174,8 @@ fn a_clients_action_is_tried_once_and_answered_at_once_when_refused() {
 
 #[test]
 fn a_clients_action_is_answered_whatever_becomes_of_it() {
-    let ends: [(&str, fn(&mut Scenario), ReplyStatus); 4] = [
+    type End = fn(&mut Scenario);
+    let ends: [(&str, End, ReplyStatus); 4] = [
         (
             "silence",
             |s| {

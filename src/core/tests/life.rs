@@ -160,13 +160,18 @@ fn a_pause_and_what_follows_outlive_a_lost_link() {
 #[test]
 fn klippers_restart_ends_the_print_when_klipper_says_so() {
     let mut scenario = Scenario::printing();
+    scenario.score(0.0).for_secs(59).report(|_| {});
     scenario.report(|status| {
         status.klippy = KlippyState::Startup;
         status.print = PrintState::Standby;
+        status.filename = None;
+        status.total_duration_s = 0.0;
     });
     assert_eq!(scenario.event_names(), ["degraded"], "not ready is not the end");
     scenario.report(|status| status.klippy = KlippyState::Ready);
     assert_eq!(outcome(&scenario), "unknown");
+    let ended = scenario.event("print_ended");
+    assert!(matches!(ended, EventKind::PrintEnded { duration_s: 60.0, .. }), "{ended:?}");
 }
 
 #[test]

@@ -111,7 +111,6 @@ pub fn setup() -> Setup {
 /// A core, its world, and all that was said.
 pub struct Scenario {
     pub core: Core,
-    #[expect(dead_code, reason = "the journal needs it")]
     pub setup: Setup,
     pub now: Now,
     /// What the printer reports; total duration runs with the clock while a job is on.
@@ -180,7 +179,11 @@ impl Scenario {
 
     /// The daemon has sent its pause.
     pub fn acting() -> Self {
-        let mut scenario = Self::in_veto();
+        Self::acting_with(|_| {})
+    }
+
+    pub fn acting_with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut scenario = Self::in_veto_with(change);
         scenario.score(0.9).for_secs(VETO_S);
         assert_eq!(scenario.incident()["stage"], "acted");
         scenario

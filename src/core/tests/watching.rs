@@ -25,7 +25,7 @@ fn the_first_score_makes_it_watching() {
     let mut scenario = Scenario::new();
     scenario.start_print("a.gcode");
     assert_eq!(scenario.state()["verdict"], "unknown");
-    assert_eq!(scenario.state()["why"], "waiting for the first score of this print");
+    assert_eq!(scenario.state()["why"], "waiting for a fresh score");
     scenario.score(0.0).for_secs(1);
     assert_eq!(scenario.state()["verdict"], "clear");
     assert_eq!(scenario.event_names(), ["print_started", "watching"]);
@@ -64,8 +64,20 @@ fn a_camera_that_says_it_is_blind_is_believed_at_once() {
         assert_eq!(scenario.state()["verdict"], "unknown");
         assert_eq!(scenario.event_names(), ["blind"]);
         scenario.camera(SourceHealth::Seeing);
-        assert_eq!(scenario.state()["watch"], "watching");
+        assert_eq!(scenario.state()["verdict"], "unknown", "the old score is of the time before");
+        scenario.score(0.0).for_secs(1);
+        assert_eq!(scenario.state()["verdict"], "clear");
     }
+}
+
+#[test]
+fn a_camera_that_sees_again_is_not_clear_by_what_it_showed_in_the_dark() {
+    let mut scenario = Scenario::printing();
+    scenario.camera(impaired(SourceFault::Dark)).score(0.0).for_secs(5);
+    scenario.camera(SourceHealth::Seeing);
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    scenario.wait(30);
+    assert_eq!(scenario.state()["watch"], "blind", "and it is not waited for for ever");
 }
 
 #[test]
@@ -93,6 +105,20 @@ fn a_picture_that_shows_nothing_is_no_evidence_either_way() {
         scenario.camera(health).score(0.9).for_secs(300);
         assert_eq!(scenario.state()["evidence"], 0.0);
     }
+}
+
+#[test]
+fn a_camera_that_tries_again_and_again_is_announced_blind_once() {
+    let mut scenario = Scenario::printing();
+    for _ in 0..20 {
+        scenario.camera(blind(SourceFault::Unreachable)).wait(5);
+        scenario.camera(SourceHealth::Opening).wait(60);
+    }
+    assert_eq!(scenario.event_names(), ["blind"]);
+    scenario.camera(SourceHealth::Seeing);
+    assert_eq!(scenario.state()["watch"], "blind", "a score has to show it");
+    scenario.score(0.0).for_secs(1);
+    assert_eq!(scenario.event_names(), ["blind", "watching"]);
 }
 
 #[test]
