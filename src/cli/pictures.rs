@@ -6,9 +6,10 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
+const VIDEOS: [&str; 9] = ["mp4", "m4v", "mkv", "webm", "mov", "avi", "mpg", "ts", "h264"];
 
-/// The picture files that `paths` mean: a file is taken as it is, a folder gives the pictures in it and below, by name.
-/// A missing path or a folder without pictures is an error.
+/// The picture and video files that `paths` mean: a file is taken as it is, a folder gives those in it and below, by
+/// name. A missing path or a folder without any is an error.
 pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -16,7 +17,7 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             let before = files.len();
             collect(path, &mut files)?;
             if files.len() == before {
-                bail!("{} has no pictures (JPEG or PNG)", path.display());
+                bail!("{} has no pictures (JPEG, PNG) and no videos", path.display());
             }
         } else if path.exists() {
             files.push(path.clone());
@@ -38,11 +39,16 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for path in paths {
         if path.is_dir() {
             collect(&path, files)?;
-        } else if has_extension(&path, &PICTURES) {
+        } else if has_extension(&path, &PICTURES) || is_video(&path) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a file's name says that it is a video.
+pub fn is_video(path: &Path) -> bool {
+    has_extension(path, &VIDEOS)
 }
 
 fn has_extension(path: &Path, among: &[&str]) -> bool {

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Only the pictures of this split
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// At most this many pictures, evenly spread
+    /// At most this many pictures, drawn by lot (the same every time)
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// The whole report as one JSON object
