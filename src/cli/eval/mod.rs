@@ -100,7 +100,7 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn score_all(detector: &mut Detector, folder: &Path, labels: Vec<Label>) -> Vec<Scored> {
-    let progress = Progress::new(labels.len() as u64, "pictures");
+    let progress = Progress::with_lines(labels.len() as u64, "pictures");
     let mut clusters: BTreeMap<String, usize> = BTreeMap::new();
     let mut scored = Vec::with_capacity(labels.len());
     for label in labels {
