@@ -16,6 +16,8 @@ from preprocess import letterbox
 from settings import CELL, GRID
 
 SHAPES = ((384, 288), (416, 234), (352, 352), (270, 360), (448, 300))
+# Grey levels by which a tangle must vary to be seen.
+VISIBLE_DEVIATION = 6.0
 SHAPE_ODDS = (0.45, 0.25, 0.12, 0.08, 0.10)
 
 
@@ -123,7 +125,7 @@ def paste_cutting(onto: Canvas, source: Canvas, box: tuple[float, ...], rng: np.
     cutting = source.frame[max(0, y0) : y1, max(0, x0) : x1]
     if min(cutting.shape[:2]) < 12:
         return
-    side = width * np.exp(rng.uniform(np.log(0.06), np.log(0.35)))
+    side = width * np.exp(rng.uniform(np.log(0.09), np.log(0.35)))
     factor = min(side / max(cutting.shape[:2]), 1.0)
     size = (max(6, int(cutting.shape[1] * factor)), max(6, int(cutting.shape[0] * factor)))
     cutting = cv2.resize(cutting, size, interpolation=cv2.INTER_AREA)
@@ -215,6 +217,14 @@ def damage(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 92))]
         picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
     return picture
+
+
+def forget_invisible(canvas: Canvas) -> None:
+    """Stop claiming a tangle where the damage has left nothing to see, in place."""
+    hot = canvas.positive > 0.5
+    light = cv2.GaussianBlur(cv2.cvtColor(canvas.frame, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+    if hot.any() and light[hot].std() < VISIBLE_DEVIATION:
+        canvas.trust[hot], canvas.positive[hot] = 0.0, 0.0
 
 
 @dataclass
@@ -325,6 +335,7 @@ class Composer:
         if rng.random() < 0.04:
             canvas = Canvas(canvas.frame[::-1].copy(), canvas.positive[::-1].copy(), canvas.trust[::-1].copy())
         canvas.frame = damage(canvas.frame, rng)
+        forget_invisible(canvas)
         return finish(canvas)
 
 

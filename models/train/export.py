@@ -133,12 +133,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("fp32", type=Path)
-    parser.add_argument("int8", type=Path)
+    parser.add_argument("int8", type=Path, nargs="?")
     a = parser.parse_args()
     network = FailureMap()
     network.load_state_dict(torch.load(a.weights, map_location="cpu"))
     onnx.save(build(network.eval()), str(a.fp32))
-    quantise(a.fp32, a.int8, data.training(data.load(a.data), "all"))
+    if a.int8:
+        quantise(a.fp32, a.int8, data.training(data.load(a.data), "all"))
 
 
 if __name__ == "__main__":

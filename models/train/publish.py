@@ -16,6 +16,11 @@ from settings import BOX_THRESHOLD, HEIGHT, INPUT_NAME, MEAN, MODEL_NAME, MODELS
 KINDS = {f"{MODEL_NAME}-int8": f"{MODEL_NAME}.int8.onnx", MODEL_NAME: f"{MODEL_NAME}.onnx"}
 LICENCE = "MIT for the weights as trained here; features start from EfficientNet-Lite0 (Apache-2.0); pictures: see README.md"
 SELF_TEST = "self-test.png"
+START = "fine-tuned by models/train/run.sh from EfficientNet-Lite0 (ImageNet) with "
+PROVENANCE = {
+    "free": START + "failing pictures of stated free licences only, good pictures of every source but snu, drawn and rendered scenes",
+    "all": START + "failing and good pictures of every source but snu, drawn and rendered scenes",
+}
 
 
 def toml_value(value) -> str:
@@ -76,12 +81,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows_fp32", type=Path)
     parser.add_argument("rows_int8", type=Path)
+    parser.add_argument("choice", type=Path, help="which training ships")
     parser.add_argument("report", type=Path)
-    parser.add_argument("--provenance", required=True)
     a = parser.parse_args()
     picture = read_picture(MODELS / SELF_TEST)
     default = f"{MODEL_NAME}-int8"
     lines = ["# Written by models/train/publish.py: change it there.", "schema = 1", f'default = "{default}"', f'self_test = "{SELF_TEST}"', ""]
+    chosen = json.loads(a.choice.read_text())["chosen"]
     reports = {}
     for (name, file), rows_file in zip(KINDS.items(), (a.rows_int8, a.rows_fp32), strict=True):
         rows = read_rows(rows_file)
@@ -92,7 +98,7 @@ def main() -> None:
         self_test = scoring.score(found, place.cells())
         if self_test <= point:
             raise SystemExit(f"{name}: the self-test picture scores {self_test:.3f}, not above the alert point {point}")
-        lines += model_table(name, file, knots, point, short(reports[name], self_test), a.provenance)
+        lines += model_table(name, file, knots, point, short(reports[name], self_test), PROVENANCE[chosen])
     (MODELS / "manifest.toml").write_text("\n".join(lines))
     a.report.write_text(json.dumps(reports, indent=1) + "\n")
 

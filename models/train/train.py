@@ -7,6 +7,7 @@ import math
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,8 @@ def train(
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
-    loader = DataLoader(Samples(composer, step * BATCH, steps * BATCH), BATCH, num_workers=1, prefetch_factor=3)
+    samples = Samples(composer, step * BATCH, steps * BATCH)
+    loader = DataLoader(samples, BATCH, num_workers=1, prefetch_factor=3, worker_init_fn=lambda _: cv2.setNumThreads(1))
     began, running = time.time(), None
     for boxed, target, weight, failing in loader:
         for group in optimiser.param_groups:
@@ -98,7 +100,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         step += 1
-        keep = min(0.996, 1 - 1 / (step + 1))
+        keep = min(0.99, 1 - 1 / (step + 1))
         with torch.no_grad():
             for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
@@ -120,7 +122,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--failing-from", choices=("free", "all"), required=True)
     parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument("--frozen", type=int, default=2, help="stages of the features that stay as they are")
+    parser.add_argument("--frozen", type=int, default=3, help="stages of the features that stay as they are")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--renders", type=Path, help="folder of rendered training scenes")
     parser.add_argument("--rate", type=float, default=1e-3)

@@ -13,7 +13,7 @@ use super::camera_task::PictureRequest;
 use super::persist::Durable;
 use crate::core::Core;
 use crate::core::contract::{Action, Input, Output, Reply};
-use crate::core::types::{Name, Now};
+use crate::core::types::Name;
 use crate::ports::{Bus, Clock, IncomingRequest, PrinterLink, Publication};
 
 /// What the core's task tells a camera's task.
@@ -115,19 +115,15 @@ impl CoreTask {
         let now = self.clock.now();
         self.core.handle(now, input);
         while let Some(output) = self.core.poll_output() {
-            self.put_out(now, output);
+            self.put_out(output);
         }
     }
 
-    fn put_out(&mut self, now: Now, output: Output) {
+    fn put_out(&mut self, output: Output) {
         match output {
             Output::Event { event } => {
-                tracing::info!(
-                    printer = event.printer,
-                    event = event.kind.name(),
-                    detail = serde_json::to_string(&event.kind).unwrap_or_default(),
-                    at_ms = now.mono_ms,
-                );
+                let detail = serde_json::to_string(&event.kind).unwrap_or_default();
+                tracing::info!(printer = event.printer, "event {detail}");
                 self.make_durable(Durable::Event(event));
             }
             Output::State { printer, document } => {

@@ -21,7 +21,7 @@ pub struct BusFacts {
 /// Why the command plane is closed; `None` when it is open.
 pub fn closed(link: &BusLink, facts: BusFacts) -> Option<String> {
     match link {
-        BusLink::Down { why } => Some(format!("no connection to the broker: {why}")),
+        BusLink::Down { why } => Some(why.clone()),
         BusLink::Up if !facts.has_login => Some(
             "the broker is used without a login, so nobody's identity is verified: \
              set mqtt.username and the password in the secrets file"

@@ -7,6 +7,7 @@ pub mod camera_task;
 pub mod clock;
 pub mod core_task;
 pub mod daemon;
+pub mod doctor;
 pub mod health;
 pub mod persist;
 pub mod scoring;

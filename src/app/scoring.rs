@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::contract::Input;
-use crate::core::types::FrameScore;
+use crate::core::types::{FrameScore, ModelFacts};
 use crate::ports::{Clock, Frame, NoScore, Scorer};
 
 /// How the known failure picture fared.
@@ -86,9 +86,9 @@ pub async fn keep_model(
     cancel: CancellationToken,
 ) {
     let work = async {
-        let scorer = loop {
-            match blocking(&loader, |loader| loader.load()).await {
-                Ok(scorer) => break scorer,
+        let facts = loop {
+            match load_now(&shared, &loader).await {
+                Ok(facts) => break facts,
                 Err(why) => {
                     tracing::error!("{why}");
                     if inputs.send(Input::Model { model: Err(why) }).await.is_err() {
@@ -98,9 +98,7 @@ pub async fn keep_model(
             }
             tokio::time::sleep(RELOAD_AFTER).await;
         };
-        let facts = scorer.facts();
         tracing::info!(model = facts.name, "model loaded");
-        shared.scorer.send_replace(Some(scorer));
         if inputs.send(Input::Model { model: Ok(facts) }).await.is_err() {
             return;
         }
@@ -118,6 +116,17 @@ pub async fn keep_model(
         }
     };
     let _ = cancel.run_until_cancelled(work).await;
+}
+
+/// Loads the model and hands it to the shared scorer.
+pub async fn load_now(
+    shared: &SharedScorer,
+    loader: &Arc<dyn ModelLoader>,
+) -> Result<ModelFacts, String> {
+    let scorer = blocking(loader, |loader| loader.load()).await?;
+    let facts = scorer.facts();
+    shared.scorer.send_replace(Some(scorer));
+    Ok(facts)
 }
 
 fn blocking<T: Send + 'static>(

@@ -24,7 +24,7 @@ fn report(health: SourceHealth) -> SourceReport {
 }
 
 impl ListedCamera {
-    /// A camera for the webcam called `name`, or for the first enabled one; nothing is open until the list arrives.
+    /// A camera with nothing open until [`Self::follow`] has found its webcam.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             open: Mutex::new(None),
@@ -44,7 +44,7 @@ impl ListedCamera {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
-    /// Follows the list until cancelled.
+    /// Follows the list until cancelled, and opens the webcam called `name`, or the first enabled one.
     pub async fn follow(
         self: Arc<Self>,
         name: Option<String>,
@@ -57,7 +57,9 @@ impl ListedCamera {
         let mut first = true;
         loop {
             let now = choose(&list.borrow_and_update(), name.as_deref());
-            if now != chosen || first {
+            // An empty list at first only means that Moonraker has not answered yet.
+            let waiting = first && list.borrow().is_empty();
+            if (now != chosen || first) && !waiting {
                 first = false;
                 self.replace(None);
                 inner_report = None;
@@ -111,7 +113,7 @@ fn choose(list: &[Webcam], name: Option<&str>) -> Option<Webcam> {
 fn missing(name: Option<&str>, list: &[Webcam]) -> String {
     let known: Vec<&str> = list.iter().map(|webcam| webcam.name.as_str()).collect();
     let known = if known.is_empty() {
-        "Moonraker lists no webcam (yet): add one in Mainsail's settings, or give the camera a url"
+        "Moonraker lists no webcam: add one in Mainsail's settings, or give the camera a url"
             .to_owned()
     } else {
         format!("Moonraker lists: {}", known.join(", "))

@@ -1,1 +1,418 @@
-//! The only place that names adapters.
+//! From the checked configuration to a running daemon: the only place that names adapters.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::camera_task::Annotate;
+use super::clock::SystemClock;
+use super::daemon::Parts;
+use super::health::BusFacts;
+use super::persist::keys;
+use super::scoring::ModelLoader;
+use super::webcams::{ListedCamera, OpenWebcam};
+use crate::config::{self, CameraSource, Checked};
+use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
+use crate::core::detect::{DetectSettings, Rule};
+use crate::core::types::Name;
+use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
+use crate::store::{OUTBOX_LIMIT, SqliteStore};
+use crate::vision::annotate::{Notes, annotate, jpeg};
+use crate::vision::{ModelOptions, OnnxScorer};
+use crate::{camera, moonraker, mqtt};
+
+/// Why the daemon cannot start: everything else becomes health instead.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// The store cannot be had.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The store is there and cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Unreadable(#[from] crate::ports::StoreFault),
+    /// A camera's address makes no sense.
+    #[error("printer {printer}, camera {camera}: {why}")]
+    Camera {
+        /// Which printer.
+        printer: Name,
+        /// Which camera.
+        camera: Name,
+        /// What is wrong.
+        why: String,
+    },
+    /// The broker's settings make no sense.
+    #[error("{0}")]
+    Broker(String),
+}
+
+/// A daemon that is wired but not started, and what ends after it.
+pub struct Wired {
+    /// For [`super::daemon::run`].
+    pub parts: Parts,
+    store: Arc<SqliteStore>,
+    links: CancellationToken,
+    link_tasks: TaskTracker,
+}
+
+impl Wired {
+    /// Runs the daemon until `cancel`, then ends the adapters' own tasks and flushes the store.
+    pub async fn run(self, cancel: CancellationToken) {
+        super::daemon::run(self.parts, cancel).await;
+        self.links.cancel();
+        self.link_tasks.close();
+        let within = Duration::from_secs(1);
+        if tokio::time::timeout(within, self.link_tasks.wait()).await.is_err() {
+            tracing::error!(left = self.link_tasks.len(), "links did not end in time");
+        }
+        if tokio::time::timeout(within, self.store.close()).await.is_err() {
+            tracing::error!("the store did not close in time; what it confirmed is on disk");
+        }
+    }
+}
+
+/// Wires a daemon from its configuration. Nothing is contacted before it runs, but links begin to connect.
+pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = SqliteStore::open(&config.store.path, OUTBOX_LIMIT)?;
+    let links_token = CancellationToken::new();
+    let link_tasks = TaskTracker::new();
+    let setup = core_setup(config, store.as_ref()).await?;
+
+    let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
+    let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
+    for printer in &config.printers {
+        let link: Arc<dyn PrinterLink> =
+            moonraker::Link::spawn(link_setup(printer), links_token.clone(), &link_tasks);
+        for camera in &printer.cameras {
+            let source = open_camera(printer, camera, &link, &clock, &links_token, &link_tasks)?;
+            cameras.insert((printer.name.clone(), camera.name.clone()), source);
+        }
+        links.insert(printer.name.clone(), link);
+    }
+    let bus = match &config.mqtt {
+        Some(mqtt) => Some(connect_bus(config, mqtt, &store, &links_token, &link_tasks)?),
+        None => None,
+    };
+    let model = Arc::new(OnnxLoader::new(model_options(config)));
+    let annotate = annotator(model.clone());
+    let parts = Parts {
+        setup,
+        clock,
+        links,
+        cameras,
+        model,
+        self_test_every: config.watch.self_test_every,
+        annotate,
+        bus,
+        store: store.clone(),
+    };
+    Ok(Wired { parts, store, links: links_token, link_tasks })
+}
+
+/// Which model to load, from where, with how many threads.
+pub fn model_options(config: &Checked) -> ModelOptions {
+    ModelOptions {
+        models: config.watch.models.clone(),
+        name: config.watch.model.clone(),
+        library: config.watch.onnxruntime.clone(),
+        threads: config.watch.threads as usize,
+    }
+}
+
+/// How to reach a printer's Moonraker.
+pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
+    moonraker::Setup {
+        printer: printer.name.clone(),
+        endpoint: match &printer.moonraker {
+            config::Endpoint::Websocket(url) => moonraker::Endpoint::Websocket { url: url.clone() },
+            config::Endpoint::Unix(path) => moonraker::Endpoint::Unix { path: path.clone() },
+        },
+        api_key: printer.api_key.clone(),
+        timing: moonraker::Timing::default(),
+    }
+}
+
+async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+    let (rule, tsd_sensitivity) = match config.watch.rule {
+        config::Rule::Evidence => (Rule::Evidence, 1.0),
+        config::Rule::Tsd { sensitivity } => (Rule::Tsd, sensitivity),
+    };
+    let watch = WatchSettings {
+        detect: DetectSettings {
+            rule,
+            correlation_ms: millis(config.watch.correlation_time),
+            act_false_alarms_per_100h: config.watch.false_alarms_per_100h,
+            alert_false_alarms_per_100h: config.watch.alert_false_alarms_per_100h,
+            tsd_sensitivity,
+        },
+        clear_interval_ms: millis(config.watch.clear_interval),
+        suspect_interval_ms: millis(config.watch.suspect_interval),
+    };
+    let act = ActSettings {
+        armed: config.act.armed,
+        on_failure: config.act.on_failure,
+        veto_ms: millis(config.act.veto),
+        votes_needed: config.act.votes_needed,
+        confirm_within_ms: millis(config.act.confirm_within),
+        attempts: config.act.attempts,
+    };
+    let mut printers = BTreeMap::new();
+    for printer in &config.printers {
+        let memory = remembered(store, &keys::memory(&printer.name)).await?;
+        let cameras = printer.cameras.iter().map(|camera| camera.name.clone()).collect();
+        printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory });
+    }
+    let mut answered = BTreeMap::new();
+    for client in config.grants.0.keys() {
+        if let Some(ids) = remembered(store, &keys::answered(client)).await? {
+            answered.insert(client.clone(), ids);
+        }
+    }
+    let boot = format!("{:08x}", rand::random::<u32>());
+    Ok(Setup { boot, printers, grants: config.grants.clone(), answered })
+}
+
+/// A document of the store; one that an older version wrote otherwise is left aside, loudly.
+async fn remembered<T: serde::de::DeserializeOwned>(
+    store: &SqliteStore,
+    key: &str,
+) -> Result<Option<T>, WiringError> {
+    let found = store.list(key.to_owned()).await?;
+    let Some((_, value)) = found.into_iter().find(|(found, _)| found == key) else {
+        return Ok(None);
+    };
+    match serde_json::from_value(value) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            tracing::warn!("the store's {key} is not understood and begins anew: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A camera that sends nothing for so long has stalled: slow webcams send a frame every few seconds.
+const STALL_AFTER: Duration = Duration::from_secs(10);
+
+fn camera_setup(
+    printer: &Name,
+    camera: &config::Camera,
+    kind: camera::SourceKind,
+    listed: Option<&crate::ports::Webcam>,
+) -> camera::Setup {
+    let degrees = camera.rotate.or(listed.map(|webcam| webcam.rotation)).unwrap_or(0);
+    camera::Setup {
+        rotate: camera::Rotation::from_degrees(degrees).unwrap_or_default(),
+        flip_horizontal: camera
+            .flip_horizontal
+            .or(listed.map(|webcam| webcam.flip_horizontal))
+            .unwrap_or(false),
+        flip_vertical: camera
+            .flip_vertical
+            .or(listed.map(|webcam| webcam.flip_vertical))
+            .unwrap_or(false),
+        printer: printer.clone(),
+        name: camera.name.clone(),
+        kind,
+        stall_after: STALL_AFTER,
+    }
+}
+
+/// Opens a camera of the configuration.
+pub fn open_camera(
+    printer: &config::Printer,
+    camera: &config::Camera,
+    link: &Arc<dyn PrinterLink>,
+    clock: &Arc<dyn Clock>,
+    cancel: &CancellationToken,
+    tracker: &TaskTracker,
+) -> Result<Arc<dyn FrameSource>, WiringError> {
+    let fault = |why: String| WiringError::Camera {
+        printer: printer.name.clone(),
+        camera: camera.name.clone(),
+        why,
+    };
+    let kind = match &camera.source {
+        CameraSource::Moonraker { webcam, kind } => {
+            let listed = ListedCamera::new();
+            let open = opener(printer.name.clone(), camera.clone(), *kind, clock, cancel);
+            let list = link.webcams();
+            let follow = listed.clone().follow(webcam.clone(), list, open, cancel.child_token());
+            tracker.spawn(follow);
+            return Ok(listed);
+        }
+        CameraSource::Url { url, kind, login } => {
+            address_kind(&with_login(url, login.as_ref()), *kind).map_err(fault)?
+        }
+        CameraSource::Device(device) => camera::SourceKind::V4l2 { device: device.clone() },
+        CameraSource::Files(path) => camera::SourceKind::Files { path: path.clone() },
+    };
+    let setup = camera_setup(&printer.name, camera, kind, None);
+    open_source(setup, clock, cancel).map_err(fault)
+}
+
+fn open_source(
+    setup: camera::Setup,
+    clock: &Arc<dyn Clock>,
+    cancel: &CancellationToken,
+) -> Result<Arc<dyn FrameSource>, String> {
+    match camera::open(setup, clock.clone(), cancel) {
+        Ok(camera) => Ok(camera),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn opener(
+    printer: Name,
+    camera: config::Camera,
+    kind: Option<config::UrlKind>,
+    clock: &Arc<dyn Clock>,
+    cancel: &CancellationToken,
+) -> OpenWebcam {
+    let (clock, cancel) = (clock.clone(), cancel.clone());
+    Box::new(move |webcam| {
+        let kind = listed_kind(webcam, kind)?;
+        open_source(camera_setup(&printer, &camera, kind, Some(webcam)), &clock, &cancel)
+    })
+}
+
+/// How a webcam of Moonraker's list is read. Players that only browsers have fall back to the snapshot address.
+fn listed_kind(
+    webcam: &crate::ports::Webcam,
+    kind: Option<config::UrlKind>,
+) -> Result<camera::SourceKind, String> {
+    let stream = webcam.stream_url.as_str();
+    if let Some(kind) = kind {
+        return address_kind(stream, kind);
+    }
+    match webcam.service.as_str() {
+        "hlsstream" => address_kind(stream, config::UrlKind::Hls),
+        "mjpegstreamer" | "mjpegstreamer-adaptive" | "uv4l-mjpeg" | "ipstream"
+            if !stream.is_empty() =>
+        {
+            address_kind(stream, config::UrlKind::Mjpeg)
+        }
+        _ if stream.starts_with("rtsp") => address_kind(stream, config::UrlKind::Rtsp),
+        _ if !webcam.snapshot_url.is_empty() => {
+            address_kind(&webcam.snapshot_url, config::UrlKind::Snapshot)
+        }
+        service => Err(format!(
+            "webcam {:?} of Moonraker uses {service}, which only a browser can play, and has no snapshot URL: \
+             add one in Mainsail's settings, or give this camera a url (the server's RTSP address, for instance)",
+            webcam.name
+        )),
+    }
+}
+
+fn address_kind(url: &str, kind: config::UrlKind) -> Result<camera::SourceKind, String> {
+    let url = camera::Address::parse(url).map_err(|error| error.to_string())?;
+    Ok(match kind {
+        config::UrlKind::Mjpeg => camera::SourceKind::Mjpeg { url },
+        config::UrlKind::Snapshot => camera::SourceKind::Snapshot { url },
+        config::UrlKind::Rtsp => camera::SourceKind::Rtsp { url },
+        config::UrlKind::Hls => camera::SourceKind::Hls { url },
+    })
+}
+
+fn with_login(url: &str, login: Option<&config::Login>) -> String {
+    match (login, url.split_once("://")) {
+        (Some(login), Some((scheme, rest))) => {
+            let password = login.password.as_ref().map_or("", |password| password.expose_secret());
+            let (user, password) = (escaped(&login.username), escaped(password));
+            format!("{scheme}://{user}:{password}@{rest}")
+        }
+        (_, _) => url.to_owned(),
+    }
+}
+
+/// Percent-encoding as RFC 3986 section 2.1 has it.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+type WiredBus = (Arc<dyn Bus>, Requests, BusFacts);
+
+fn connect_bus(
+    config: &Checked,
+    settings: &config::Mqtt,
+    store: &Arc<SqliteStore>,
+    cancel: &CancellationToken,
+    tracker: &TaskTracker,
+) -> Result<WiredBus, WiringError> {
+    let setup = bus_setup(config, settings)?;
+    let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
+    let facts = BusFacts { has_login: settings.login.is_some(), clients: config.grants.0.len() };
+    Ok((bus, requests, facts))
+}
+
+/// How to reach the broker.
+pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setup, WiringError> {
+    let broker = mqtt::Broker {
+        host: settings.host.clone(),
+        port: settings.port,
+        tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
+        login: settings.login.as_ref().map(|login| mqtt::Login {
+            user: login.username.clone(),
+            password: login.password.clone().unwrap_or_default(),
+        }),
+    };
+    let base = mqtt::Base::parse(&settings.base)
+        .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
+    let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
+    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers })
+}
+
+/// Loads the configured model.
+pub struct OnnxLoader {
+    options: ModelOptions,
+    loaded: Mutex<Option<Arc<OnnxScorer>>>,
+}
+
+impl OnnxLoader {
+    /// A loader for the model that `options` name.
+    pub fn new(options: ModelOptions) -> Self {
+        Self { options, loaded: Mutex::new(None) }
+    }
+
+    fn loaded(&self) -> Option<Arc<OnnxScorer>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ModelLoader for OnnxLoader {
+    fn load(&self) -> Result<Arc<dyn Scorer>, String> {
+        let scorer = Arc::new(OnnxScorer::start(&self.options).map_err(|error| error.to_string())?);
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(scorer.clone());
+        Ok(scorer)
+    }
+
+    fn self_test_picture(&self) -> Result<(Frame, f32), String> {
+        let scorer = self.loaded().ok_or_else(|| "no model is loaded".to_owned())?;
+        let fires_at = scorer.model().alert_point;
+        Ok((Frame::clone(&scorer.known_failure()), fires_at))
+    }
+}
+
+fn annotator(loader: Arc<OnnxLoader>) -> Annotate {
+    Arc::new(move |frame, score, caption| {
+        let alert_point = loader.loaded().map_or(0.5, |scorer| scorer.model().alert_point);
+        let picture = annotate(frame, score, &Notes { caption, alert_point })
+            .map_err(|error| error.to_string())?;
+        jpeg(&picture).map_err(|error| error.to_string())
+    })
+}

@@ -39,6 +39,8 @@ pub(super) struct Picture<'a> {
     pub stride: usize,
     pub width: u32,
     pub height: u32,
+    /// Since the beginning of the stream.
+    pub played: Option<gst::ClockTime>,
 }
 
 /// Why a decoder is thought to be stuck.
@@ -265,7 +267,10 @@ impl Chain {
             return;
         };
         let stride = usize::try_from(*stride).unwrap_or_default();
-        let picture = Picture { rows, stride, width: frame.width(), height: frame.height() };
+        let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
+        let played = segment.and_then(|segment| segment.to_running_time(at));
+        let (width, height) = (frame.width(), frame.height());
+        let picture = Picture { rows, stride, width, height, played };
         self.viewer.show(&picture, at, arrived);
     }
 

@@ -60,6 +60,11 @@ impl State {
     fn wants_frame(&self) -> bool {
         self.look || self.asks.iter().any(|ask| !ask.answer.is_closed())
     }
+
+    /// Whether a frame that arrived then is any use: one that had been in a decoder when it was asked for is not.
+    fn wants_frame_of(&self, arrived: Instant) -> bool {
+        self.look || self.asks.iter().any(|ask| ask.since <= arrived && !ask.answer.is_closed())
+    }
 }
 
 impl Desk {
@@ -272,10 +277,10 @@ impl Viewer for Desk {
     }
 
     fn show(&self, picture: &Picture<'_>, _: Option<gst::ClockTime>, arrived: Instant) {
-        if !lock(&self.state).wants_frame() {
+        if !lock(&self.state).wants_frame_of(arrived) {
             return;
         }
-        let Picture { rows, stride, width, height } = *picture;
+        let Picture { rows, stride, width, height, .. } = *picture;
         self.take(rows, stride, width, height, arrived);
     }
 }

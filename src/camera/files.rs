@@ -269,11 +269,11 @@ impl Viewer for Screen {
     fn decoded_by(&self, _: Decoding) {}
 
     fn show(&self, picture: &Picture<'_>, at: Option<gst::ClockTime>, _: Instant) {
-        let Picture { rows, stride, width, height } = *picture;
+        let Picture { rows, stride, width, height, played } = *picture;
         let Some((width, height, rgb)) = Turn::default().packed(rows, stride, width, height) else {
             return;
         };
-        let ms = at.map_or(0, gst::ClockTime::mseconds);
+        let ms = played.map_or(0, gst::ClockTime::mseconds);
         let taken_at = Now { mono_ms: ms, unix_ms: i64::try_from(ms).unwrap_or(i64::MAX) };
         let taken = |state: &mut ScreenState| state.frame.is_some() && !state.closed;
         let mut state = self

@@ -43,10 +43,8 @@ impl Running {
         for pair in plan.elements.windows(2) {
             link(&pair[0], &pair[1]).map_err(failed)?;
         }
-        if let Some(first) = plan.elements.first().and_then(|first| first.static_pad("src")) {
-            report_end(&first, tell);
-        }
         if let Some(last) = plan.elements.last() {
+            report_end(last, tell);
             attach(&pipeline, last, chain, tell)?;
         }
         // A failing change of state also posts an error, which says more.
@@ -87,18 +85,13 @@ fn report_messages(
     Ok(())
 }
 
-/// The pipeline's own end-of-stream needs a sink, which there is none of before the first frame.
-fn report_end(first: &gst::Pad, tell: &Tell) {
-    let tell = Arc::clone(tell);
-    first.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+/// The pipeline's own end-of-stream comes from its sink, which there is none of before the first frame.
+fn report_end(last: &gst::Element, tell: &Tell) {
+    let Some(entry) = last.static_pad("sink") else { return };
+    let (last, tell) = (last.downgrade(), Arc::clone(tell));
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let ends = info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
-        let has_sink =
-            pad.parent_element().and_then(|element| element.parent()).is_some_and(|pipeline| {
-                pipeline
-                    .downcast_ref::<gst::Bin>()
-                    .is_some_and(|bin| bin.iterate_sinks().next().is_ok_and(|sink| sink.is_some()))
-            });
-        if ends && !has_sink {
+        if ends && last.upgrade().is_some_and(|last| last.num_src_pads() == 0) {
             tell(Happened::Ended);
         }
         gst::PadProbeReturn::Ok

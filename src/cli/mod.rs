@@ -6,10 +6,14 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod demo;
+mod doctor;
 mod eval;
+mod log;
 mod model;
 pub mod output;
 mod pictures;
+mod run;
 mod score;
 
 /// How a command ends; the number is the process's exit code.
@@ -61,8 +65,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Watch the configured printers: the daemon
+    Run(run::Arguments),
     /// Check the configuration and print every problem at once
     Check(check::Arguments),
+    /// Show the whole system on this machine, with nothing to set up
+    Demo(demo::Arguments),
+    /// Check the live system: Moonraker, cameras, model, broker, clock, disk
+    Doctor(doctor::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
@@ -74,6 +84,9 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),

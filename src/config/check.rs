@@ -24,10 +24,7 @@ impl Context<'_> {
 
     /// Adds an error without showing what was found.
     pub fn secret_error(&mut self, key: &Key, why: impl Into<String>, write: impl Into<String>) {
-        self.error(key, why, write);
-        if let Some(problem) = self.report.problems.last_mut() {
-            problem.found = None;
-        }
+        self.document.error_unseen(self.report, key, why, write);
     }
 
     /// Adds a warning.
@@ -79,20 +76,24 @@ pub(super) fn name(context: &mut Context<'_>, key: &Key, text: &str) -> Option<N
 
 fn watch(context: &mut Context<'_>, raw: &raw::Watch) -> Watch {
     let section = Key::new("watch");
-    if raw.alert_false_alarms_per_100h < raw.false_alarms_per_100h {
+    let act_rate = raw.false_alarms_per_100h;
+    let alert_rate = raw.alert_false_alarms_per_100h.unwrap_or(5.0 * act_rate);
+    if alert_rate < act_rate {
         let why = "is less than false_alarms_per_100h: alerts would come after the action";
         let write =
-            format!("write alert_false_alarms_per_100h = {:?} or more", raw.false_alarms_per_100h);
+            format!("write alert_false_alarms_per_100h = {act_rate:?} or more, or leave it out");
         context.error(&section.at("alert_false_alarms_per_100h"), why, write);
     }
     if raw.suspect_interval > raw.clear_interval {
-        let why = format!("is longer than clear_interval ({})", raw.clear_interval);
+        let (suspect, clear) = (raw.suspect_interval, raw.clear_interval);
+        let why = format!("{suspect} is longer than clear_interval, {clear}");
         let write = format!("write suspect_interval = \"{}\" or less", raw.clear_interval);
         context.error(&section.at("suspect_interval"), why, write);
     }
     if raw.blind_alert_after <= raw.clear_interval {
-        let why = format!("must be longer than clear_interval ({})", raw.clear_interval);
-        context.error(&section.at("blind_alert_after"), why, "write blind_alert_after = \"60s\"");
+        let (blind, clear) = (raw.blind_alert_after, raw.clear_interval);
+        let why = format!("{blind} is not longer than clear_interval, {clear}");
+        context.error(&section.at("blind_alert_after"), why, "write blind_alert_after = \"2m\"");
     }
     let models = raw.models.as_ref().map(|path| context.path(path));
     if let Some(folder) = models.as_ref().filter(|folder| !folder.join("manifest.toml").is_file()) {
@@ -110,7 +111,7 @@ fn watch(context: &mut Context<'_>, raw: &raw::Watch) -> Watch {
             raw::Rule::Tsd => Rule::Tsd { sensitivity: raw.tsd_sensitivity },
         },
         false_alarms_per_100h: raw.false_alarms_per_100h,
-        alert_false_alarms_per_100h: raw.alert_false_alarms_per_100h,
+        alert_false_alarms_per_100h: alert_rate,
         clear_interval: raw.clear_interval.0,
         suspect_interval: raw.suspect_interval.0,
         correlation_time: raw.correlation_time.0,

@@ -29,7 +29,7 @@ pub(super) struct Document {
     /// What the environment sets.
     environment: Value,
     /// Whether its values must not be shown.
-    secret: bool,
+    pub secret: bool,
 }
 
 impl Document {
@@ -83,8 +83,7 @@ impl Document {
                 write: "write each setting as key = value; texts stand in \"quotes\"".to_owned(),
             });
         }
-        // Dates have no place in our files; as texts they are refused like any other wrong value.
-        errors.is_empty().then(|| toml::from_str(&self.text).ok()).flatten().map(dates_to_texts)
+        errors.is_empty().then(|| toml::from_str(&self.text).ok()).flatten()
     }
 
     /// The variable that sets `key`, if the environment does, with its raw value.
@@ -134,6 +133,20 @@ impl Document {
         self.add(report, Level::Error, key, why.into(), write.into());
     }
 
+    /// Adds an error without showing what was found, as that is a secret.
+    pub fn error_unseen(
+        &self,
+        report: &mut Report,
+        key: &Key,
+        why: impl Into<String>,
+        write: impl Into<String>,
+    ) {
+        self.error(report, key, why, write);
+        if let Some(problem) = report.problems.last_mut() {
+            problem.found = None;
+        }
+    }
+
     /// Adds a warning.
     pub fn warning(
         &self,
@@ -155,13 +168,15 @@ impl Document {
     /// The value as it was written.
     fn show(&self, value: &Spanned<DeValue<'_>>) -> String {
         let text = self.text.get(value.span()).unwrap_or_default();
-        match value.get_ref() {
-            DeValue::Table(_) => "(a table)".to_owned(),
-            DeValue::Array(_) if text.contains('\n') || text.starts_with("[[") => {
-                "(a list)".to_owned()
-            }
-            other if self.secret => format!("({}, not shown)", other.type_str()),
-            _ => shorten(text),
+        let value = value.get_ref();
+        if value.is_table() {
+            "(a table)".to_owned()
+        } else if value.is_array() && (text.contains('\n') || text.starts_with("[[")) {
+            "(a list)".to_owned()
+        } else if self.secret {
+            format!("({}, not shown)", value.type_str())
+        } else {
+            shorten(text)
         }
     }
 
@@ -201,21 +216,6 @@ fn find<'t, 'i>(
         value = Some(inner);
     }
     (near, value)
-}
-
-fn dates_to_texts(table: toml::Table) -> toml::Table {
-    fn convert(value: toml::Value) -> toml::Value {
-        match value {
-            toml::Value::Datetime(date) => toml::Value::String(date.to_string()),
-            toml::Value::Array(items) => items.into_iter().map(convert).collect::<Vec<_>>().into(),
-            toml::Value::Table(table) => toml::Value::Table(dates_to_texts(table)),
-            other @ (toml::Value::String(_)
-            | toml::Value::Integer(_)
-            | toml::Value::Float(_)
-            | toml::Value::Boolean(_)) => other,
-        }
-    }
-    table.into_iter().map(|(key, value)| (key, convert(value))).collect()
 }
 
 /// At most the first line and 60 characters of it.

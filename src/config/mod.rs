@@ -68,15 +68,13 @@ fn check_text(path: Option<&Path>, text: String, report: &mut Report) -> Option<
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
-    let (why, write) = match error.kind() {
-        ErrorKind::NotFound => ("there is no such file".to_owned(), "correct the path".to_owned()),
-        ErrorKind::InvalidData => {
-            ("it is not UTF-8 text".to_owned(), "save it as UTF-8".to_owned())
-        }
-        _ => (
-            format!("cannot be read: {error}"),
-            format!("ls -l {} shows who may read it", path.display()),
-        ),
+    let (why, write) = if error.kind() == ErrorKind::NotFound {
+        ("there is no such file".to_owned(), "correct the path".to_owned())
+    } else if error.kind() == ErrorKind::InvalidData {
+        ("it is not UTF-8 text".to_owned(), "save it as UTF-8".to_owned())
+    } else {
+        let write = format!("ls -l {} shows who may read it", path.display());
+        (format!("cannot be read: {error}"), write)
     };
     let mut report = Report::default();
     report.file(Level::Error, path, why, write);

@@ -50,12 +50,12 @@ impl fmt::Display for Problem {
         };
         write!(f, "{level}")?;
         match (self.key.as_str(), &self.found) {
-            ("", None) => {}
-            ("", Some(found)) => write!(f, ": {found}")?,
-            (key, None) => write!(f, ": {key}")?,
-            (key, Some(found)) => write!(f, ": {key} = {found}")?,
+            ("", None) => write!(f, ": {}", self.why)?,
+            ("", Some(found)) => write!(f, ": {found}\n    {}", self.why)?,
+            (key, None) => write!(f, ": {key}\n    {}", self.why)?,
+            (key, Some(found)) => write!(f, ": {key} = {found}\n    {}", self.why)?,
         }
-        write!(f, "\n    {}\n    {}", self.why, self.write)
+        write!(f, "\n    {}", self.write)
     }
 }
 

@@ -142,9 +142,10 @@ pub(super) struct Watch {
     /// How many times in 100 hours of good printing you would accept that Strandwatch acts wrongly. Smaller is more patient.
     #[schemars(range(min = 0.01, max = 1000.0))]
     pub false_alarms_per_100h: f64,
-    /// How many times in 100 hours of good printing you would accept a wrong alert; at least the number above.
-    #[schemars(range(min = 0.01, max = 1000.0))]
-    pub alert_false_alarms_per_100h: f64,
+    /// How many times in 100 hours of good printing you would accept a wrong alert; at least the number above. Without it:
+    /// five times that.
+    #[schemars(range(min = 0.01, max = 5000.0), example = 5.0)]
+    pub alert_false_alarms_per_100h: Option<f64>,
     /// Time between two scored frames while all is well.
     #[schemars(extend("x-least" = "100ms", "x-most" = "1m"))]
     pub clear_interval: Span,
@@ -182,7 +183,7 @@ impl Default for Watch {
         Self {
             rule: Rule::Evidence,
             false_alarms_per_100h: 1.0,
-            alert_false_alarms_per_100h: 5.0,
+            alert_false_alarms_per_100h: None,
             clear_interval: Span(Duration::from_secs(2)),
             suspect_interval: Span(Duration::from_millis(500)),
             correlation_time: Span(Duration::from_secs(10)),

@@ -7,6 +7,9 @@ use super::document::Document;
 use super::problem::{Key, Report, nearest};
 use super::units::{Bytes, Span};
 
+/// Keys that stand in the secrets file only.
+const SECRETS: [&str; 2] = ["api_key", "password"];
+
 /// The JSON schema of `T`, nothing in it by reference.
 pub(super) fn schema_of<T: schemars::JsonSchema>() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12()
@@ -81,7 +84,18 @@ fn unknown(
     let section = key.parent().header();
     let place = section.map_or_else(|| "at the top of the file".to_owned(), |s| format!("in {s}"));
     let all = properties.keys().map(String::as_str).collect::<Vec<_>>();
+    let secret = nearest(name, SECRETS).filter(|secret| !document.secret && !all.contains(secret));
+    if let Some(secret) = secret {
+        let why = "secrets do not stand here: people show and back up this file";
+        let write =
+            format!("move it into the secrets file, as {secret} (config/README.md has an example)");
+        document.error_unseen(report, key, why, write);
+        return;
+    }
     let write = match nearest(name, all.iter().copied()) {
+        Some(meant) if document.variable(key).is_some() => {
+            format!("did you mean {}?", key.parent().at(meant).variable())
+        }
         Some(meant) => format!("did you mean {meant}?"),
         None => format!("take it out; {place} may stand: {}", all.join(", ")),
     };
@@ -151,7 +165,7 @@ fn fit_text(
     let complaint = match (value.as_str(), schema.get("format").and_then(Value::as_str)) {
         (Some(text), Some("duration")) => fit_unit::<Span>(text, schema),
         (Some(text), Some("size")) => fit_unit::<Bytes>(text, schema),
-        (Some(text), _) if text.is_empty() => Some("must not be empty".to_owned()),
+        (Some(""), _) => Some("must not be empty".to_owned()),
         (Some(_), _) => None,
         (None, _) => Some(format!("must be {}", wanted(schema))),
     };
@@ -249,8 +263,10 @@ pub(super) fn wanted(schema: &Value) -> String {
 fn assignment(key: &Key, schema: &Value) -> String {
     let example = schema.get("examples").and_then(|examples| examples.get(0));
     let default = schema.get("default").filter(|default| !default.is_null());
-    let value = default.or(example).map_or_else(|| wanted(schema), in_toml);
-    format!("{} = {value}", last(key))
+    match default.or(example) {
+        Some(value) => format!("{} = {}", last(key), in_toml(value)),
+        None => format!("{} as {}", last(key), wanted(schema)),
+    }
 }
 
 /// The last name on the way to `key`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::types::{Name, PrintState, PrinterAction, PrinterStatus};
+use super::types::{KlippyState, Name, PrintState, PrinterAction, PrinterStatus};
 
 /// Who wanted an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Pending {
     pub standing: Standing,
     /// What the last failure was.
     pub last_failure: Option<String>,
+    /// Sent, but people called it off since: not repeated, and nothing is owed if it fails.
+    pub called_off: bool,
 }
 
 impl Pending {
@@ -82,8 +84,11 @@ impl Pending {
     }
 }
 
-/// Whether `status` shows the action done.
+/// Whether `status` shows the action done. Only Klipper itself can say so: while it starts, its objects read as defaults.
 pub fn is_reported(action: &PrinterAction, status: &PrinterStatus) -> bool {
+    if status.klippy != KlippyState::Ready {
+        return false;
+    }
     match action {
         PrinterAction::Pause => status.print == PrintState::Paused,
         PrinterAction::Resume => status.print == PrintState::Printing,
@@ -97,6 +102,9 @@ pub fn is_reported(action: &PrinterAction, status: &PrinterStatus) -> bool {
 /// Whether the action makes sense now; the error says why not.
 pub fn is_possible(action: &PrinterAction, status: &PrinterStatus) -> Result<(), String> {
     let state = status.print;
+    if status.klippy != KlippyState::Ready {
+        return Err("Klipper is not ready".to_owned());
+    }
     match action {
         PrinterAction::Pause if state != PrintState::Printing => {
             Err(format!("nothing to pause: the print is {}", describe(state)))

@@ -126,7 +126,9 @@ struct Args<'a>(&'a Map<String, Value>);
 impl Args<'_> {
     fn text(&self, name: &str) -> Result<String, BadRequest> {
         match self.0.get(name) {
-            Some(Value::String(text)) if !text.is_empty() && text.len() <= 256 => Ok(text.clone()),
+            Some(Value::String(text)) if !text.is_empty() && text.chars().count() <= 256 => {
+                Ok(text.clone())
+            }
             other => Err(wrong(name, "a text of 1 to 256 characters", other)),
         }
     }
@@ -144,7 +146,8 @@ fn wrong(name: &str, wants: &str, found: Option<&Value>) -> BadRequest {
     BadRequest { id: None, reason: format!("{name}: expected {wants}, found {found}") }
 }
 
-fn shorten(text: &str) -> String {
+/// The first 40 characters: what others wrote may be long.
+pub(super) fn shorten(text: &str) -> String {
     if text.chars().count() <= 40 {
         text.to_owned()
     } else {
@@ -275,12 +278,15 @@ pub const COMMANDS: &[CommandRow] = &[
                 "false_alarms_per_100h" => {
                     Setting::FalseAlarmsPer100h(args.number("value", 0.01, 1000.0)?)
                 }
-                "action" => {
-                    let value = args.0.get("value").cloned().unwrap_or(Value::Null);
-                    Setting::Action(serde_json::from_value(value).map_err(|_| {
-                        wrong("value", "pause, cancel or nothing", args.0.get("value"))
-                    })?)
-                }
+                "action" => Setting::Action(match args.0.get("value").and_then(Value::as_str) {
+                    Some("pause") => ActionChoice::Pause,
+                    Some("cancel") => ActionChoice::Cancel,
+                    Some("nothing") => ActionChoice::Nothing,
+                    _ => {
+                        let found = args.0.get("value");
+                        return Err(wrong("value", "pause, cancel or nothing", found));
+                    }
+                }),
                 _ => {
                     return Err(wrong(
                         "name",

@@ -278,6 +278,13 @@ pub struct ReplyBody {
     pub data: Option<Value>,
 }
 
+impl ReplyBody {
+    /// A refusal, with its reason.
+    pub fn refused(id: Option<String>, reason: String) -> Self {
+        Self { id, status: ReplyStatus::Refused, reason: Some(reason), data: None }
+    }
+}
+
 /// How a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

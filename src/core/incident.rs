@@ -20,6 +20,8 @@ pub enum Stage {
     Veto {
         /// Deadline, monotonic ms.
         until_ms: u64,
+        /// The same by the wall clock as it was then, Unix ms.
+        until_unix_ms: i64,
     },
     /// The one action of this incident is under way or over.
     Acted,
@@ -61,8 +63,10 @@ pub struct Incident {
 pub struct Circumstances {
     /// The detector's level.
     pub level: Level,
-    /// Whether the daemon may act by itself: armed, not snoozed, an action chosen, the print running, the link up.
+    /// Whether people let the daemon act by itself now: armed, not snoozed, an action chosen, the print not paused.
     pub may_act: bool,
+    /// Whether it can: the link and Klipper are up, the print is running, nobody's own action is under way.
+    pub can_act: bool,
     /// Whether people want quiet.
     pub snoozed: bool,
     /// Monotonic ms.
@@ -97,21 +101,28 @@ impl Incident {
         match self.stage {
             Stage::Acted => Step::Stay,
             Stage::Veto { .. } if !now.may_act => Step::StopVeto,
-            Stage::Veto { until_ms } => {
-                if self.confirmed || (now.level >= Level::Alert && now.now_ms >= until_ms) {
-                    Step::Act
-                } else if now.level < Level::Alert {
+            Stage::Veto { until_ms, .. } => {
+                if !self.confirmed && now.level < Level::Alert {
                     Step::StopVeto
+                } else if now.can_act && (self.confirmed || now.now_ms >= until_ms) {
+                    Step::Act
                 } else {
                     Step::Stay
                 }
             }
-            Stage::Alert if self.confirmed && now.may_act => Step::Act,
-            Stage::Alert if now.level == Level::Act && now.may_act => {
+            Stage::Alert if now.may_act && self.confirmed => {
+                if now.can_act {
+                    Step::Act
+                } else {
+                    Step::Stay
+                }
+            }
+            Stage::Alert if now.may_act && now.can_act && now.level == Level::Act => {
                 Step::StartVeto { until_ms: now.now_ms.saturating_add(now.veto_ms) }
             }
-            Stage::Suspect if self.confirmed && now.may_act => Step::Act,
-            Stage::Suspect if now.level >= Level::Alert && !now.snoozed => Step::Alert,
+            Stage::Suspect if (self.confirmed || now.level >= Level::Alert) && !now.snoozed => {
+                Step::Alert
+            }
             Stage::Suspect | Stage::Alert if now.level == Level::Clear && !self.confirmed => {
                 Step::Clear
             }

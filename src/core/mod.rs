@@ -14,6 +14,8 @@ pub mod incident;
 pub mod print;
 mod printer;
 mod request;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod types;
 pub mod watch;
 
@@ -65,22 +67,23 @@ impl Core {
         let mono_ms = now.mono_ms.max(self.latest.map_or(0, |latest| latest.mono_ms));
         let now = Now { mono_ms, ..now };
         self.latest = Some(now);
+        let mut reply = None;
         match input {
             Input::Printer { printer, link } => {
                 self.with(&printer, |printer| printer.on_link(now, link));
             }
             Input::Score { printer, camera, taken_ms, score } => {
-                let Some(model) = self.model.take() else { return };
                 let taken_ms = taken_ms.min(now.mono_ms);
-                self.with(&printer, |printer| {
-                    printer.on_score(now, &camera, taken_ms, score, &model);
-                });
-                self.model = Some(model);
+                if let (Some(model), Some(printer)) = (&self.model, self.printers.get_mut(&printer))
+                {
+                    printer.on_score(now, &camera, taken_ms, score, model);
+                }
             }
             Input::Source { printer, camera, report } => {
                 self.with(&printer, |printer| printer.on_source(&camera, report));
             }
             Input::Model { model } => {
+                let model = model.and_then(usable);
                 for printer in self.printers.values_mut() {
                     printer.on_model(&model);
                 }
@@ -99,7 +102,7 @@ impl Core {
                     retained,
                     payload: &payload,
                 };
-                self.on_request(now, &knock);
+                reply = self.on_request(now, &knock);
             }
             Input::CommandPlane { closed } => self.closed = closed,
             Input::ActionAnswered { id, outcome } => {
@@ -118,6 +121,8 @@ impl Core {
             printer.settle(now, &mut self.next_id);
             printer.drain_into(&mut self.outputs);
         }
+        // Last: what a request changed is durable and announced before its sender hears of it.
+        self.outputs.extend(reply.map(Output::Reply));
     }
 
     /// The next thing to be done outside, in order; `None` when there is nothing left.
@@ -125,9 +130,11 @@ impl Core {
         self.outputs.pop_front()
     }
 
-    /// When to call again with [`Input::Tick`] at the latest, on the monotonic clock, ms.
+    /// When to call again with [`Input::Tick`] at the latest, on the monotonic clock, ms. Always after the latest input:
+    /// what was due then has been dealt with, or waits for another input.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.printers.values().filter_map(Printer::next_deadline_ms).min()
+        let after_ms = self.latest?.mono_ms;
+        self.printers.values().filter_map(|printer| printer.next_deadline_ms(after_ms)).min()
     }
 
     fn with(&mut self, name: &Name, act: impl FnOnce(&mut Printer)) {
@@ -136,64 +143,50 @@ impl Core {
         }
     }
 
-    fn on_request(&mut self, now: Now, knock: &Knock<'_>) {
+    /// Deals with a request; `None` when the answer comes later.
+    fn on_request(&mut self, now: Now, knock: &Knock<'_>) -> Option<Reply> {
         let named = self.printers.iter().find(|(name, _)| name.as_str() == knock.printer);
+        let name = named.map(|(name, _)| name.clone());
         let door =
             Door { closed: self.closed.as_deref(), grants: &self.grants, ledger: &self.ledger };
-        let admitted = door.admit(now, knock, named.map(|(name, p)| (name, p.job())));
-        let name = named.map(|(name, _)| name.clone());
-        let body = match (admitted, name) {
-            (Ok(admitted), Some(name)) => self.carry_out(now, knock, admitted, &name),
-            (Ok(_), None) => None,
-            (Err(refusal), name) => {
-                let reason = refusal.reason.clone().unwrap_or_default();
-                if let Some(name) = name {
-                    self.note_refusal(now, knock, &name, reason);
-                }
-                Some(refusal)
-            }
+        let body = match door.admit(now, knock, named.map(|(name, p)| (name, p.job()))) {
+            Ok(admitted) => self.carry_out(now, knock, admitted)?,
+            Err(refusal) => refusal,
         };
-        if let Some(body) = body {
-            self.reply(knock, body);
+        if let (Some(name), ReplyStatus::Refused, Some(reason)) = (name, body.status, &body.reason)
+        {
+            self.note_refusal(now, knock, &name, reason.clone());
         }
+        Some(Reply {
+            client: knock.principal.name().clone(),
+            printer: knock.printer.to_owned(),
+            command: knock.command.to_owned(),
+            body,
+        })
     }
 
     /// Carries out what was admitted; `None` when the answer comes later.
-    fn carry_out(
-        &mut self,
-        now: Now,
-        knock: &Knock<'_>,
-        admitted: Admitted,
-        name: &Name,
-    ) -> Option<ReplyBody> {
+    fn carry_out(&mut self, now: Now, knock: &Knock<'_>, admitted: Admitted) -> Option<ReplyBody> {
         let client = knock.principal.name().clone();
         let id = admitted.request.id;
+        let Some(printer) = self.printers.get_mut(&admitted.printer) else {
+            return Some(ReplyBody::refused(Some(id), "there is no such printer here".to_owned()));
+        };
         // Reading takes no effect, so it needs no record that survives a restart.
         if !matches!(admitted.request.command, Command::Status) {
             let ids = self.ledger.note(&client, &id);
             self.outputs.push_back(Output::Answered { client, ids });
         }
-        let printer = self.printers.get_mut(name)?;
         let asked = Asked {
             by: knock.principal,
             request: id.clone(),
             command_name: admitted.row.name,
             command: admitted.request.command,
         };
-        let outcome = printer.on_command(now, asked, &mut self.next_id)?;
-        let body = match outcome {
+        Some(match printer.on_command(now, asked, &mut self.next_id)? {
             Ok(data) => ReplyBody { id: Some(id), status: ReplyStatus::Ok, reason: None, data },
-            Err(reason) => {
-                self.note_refusal(now, knock, name, reason.clone());
-                ReplyBody {
-                    id: Some(id),
-                    status: ReplyStatus::Refused,
-                    reason: Some(reason),
-                    data: None,
-                }
-            }
-        };
-        Some(body)
+            Err(reason) => ReplyBody::refused(Some(id), reason),
+        })
     }
 
     fn note_refusal(&mut self, now: Now, knock: &Knock<'_>, name: &Name, reason: String) {
@@ -203,13 +196,12 @@ impl Core {
             printer.event(now, EventKind::CommandRefused { client, command, reason });
         });
     }
+}
 
-    fn reply(&mut self, knock: &Knock<'_>, body: ReplyBody) {
-        self.outputs.push_back(Output::Reply(Reply {
-            client: knock.principal.name().clone(),
-            printer: knock.printer.to_owned(),
-            command: knock.command.to_owned(),
-            body,
-        }));
+/// A model that can tell nothing apart must not pass for one that sees nothing.
+fn usable(model: ModelFacts) -> Result<ModelFacts, String> {
+    match model.calibration.fault() {
+        None => Ok(model),
+        Some(fault) => Err(format!("model {}: its calibration table {fault}", model.name)),
     }
 }

@@ -44,10 +44,12 @@ impl Phase {
             .into_iter()
             .flatten()
             .any(|heater| heater.target > 0.0 && heater.temperature < heater.target - 3.0);
-        if status.timelapse_parked {
-            Self::TimelapsePark
-        } else if status.filament_used_mm > 0.0 || status.print_duration_s > 0.0 {
-            if status.layer == Some(1) { Self::FirstLayer } else { Self::Printing }
+        if status.filament_used_mm > 0.0 || status.print_duration_s > 0.0 {
+            match (status.timelapse_parked, status.layer) {
+                (true, _) => Self::TimelapsePark,
+                (false, Some(1)) => Self::FirstLayer,
+                (false, _) => Self::Printing,
+            }
         } else if cold {
             Self::Heating
         } else {
@@ -75,32 +77,56 @@ pub struct Job {
     pub filename: Option<String>,
     /// When it began, by the printer's own account.
     pub started_unix_ms: i64,
-    last_total_s: f64,
+    /// The print's state as reported last, also before the link went down.
+    pub state: PrintState,
+    /// `total_duration` as reported last, seconds.
+    pub total_s: f64,
+    /// When the printer was lost sight of, monotonic ms.
+    lost_ms: Option<u64>,
 }
 
 /// How much `total_duration` may fall behind before it is another job's, seconds.
 const DURATION_SLACK_S: f64 = 5.0;
+/// After the printer was out of sight: how much less it may have advanced than the clock, seconds.
+const UNSEEN_SLACK_S: f64 = 60.0;
 
 impl Job {
     /// The job that `status` shows, first seen now.
     pub fn begin(now: Now, status: &PrinterStatus) -> Self {
-        let started_unix_ms = now.unix_ms - (status.total_duration_s.max(0.0) * 1000.0) as i64;
+        let total_ms = (status.total_duration_s.max(0.0) * 1000.0) as i64;
+        let started_unix_ms = now.unix_ms.saturating_sub(total_ms);
         let file: String =
             status.filename.as_deref().unwrap_or("unnamed").chars().take(80).collect();
         Self {
             id: format!("{}-{file}", started_unix_ms.div_euclid(1000)),
             filename: status.filename.clone(),
             started_unix_ms,
-            last_total_s: status.total_duration_s,
+            state: status.print,
+            total_s: status.total_duration_s,
+            lost_ms: None,
         }
     }
 
-    /// Whether `status` still shows this job; takes note of its duration.
-    pub fn continues_in(&mut self, status: &PrinterStatus) -> bool {
-        let same = self.filename == status.filename
-            && status.total_duration_s >= self.last_total_s - DURATION_SLACK_S;
-        self.last_total_s = status.total_duration_s;
-        same
+    /// The printer is out of sight: its link is down or Klipper is not ready.
+    pub fn lose_sight(&mut self, now: Now) {
+        self.lost_ms.get_or_insert(now.mono_ms);
+    }
+
+    /// Whether `status` still shows this job; takes note of it.
+    ///
+    /// `total_duration` runs on through pauses. So the same file started again is told from this job by a duration that
+    /// fell, or that advanced much less than the time during which the printer was out of sight.
+    pub fn continues_in(&mut self, now: Now, status: &PrinterStatus) -> bool {
+        let advanced_s = status.total_duration_s - self.total_s;
+        let unseen_s = self
+            .lost_ms
+            .take()
+            .map_or(0.0, |lost| now.mono_ms.saturating_sub(lost) as f64 / 1000.0);
+        self.total_s = status.total_duration_s;
+        self.state = status.print;
+        self.filename == status.filename
+            && advanced_s >= -DURATION_SLACK_S
+            && advanced_s >= unseen_s - UNSEEN_SLACK_S
     }
 }
 
@@ -151,8 +177,8 @@ mod tests {
         let mut job = Job::begin(now, &status);
         assert_eq!(job.id, "900-a.gcode");
         status.total_duration_s = 101.0;
-        assert!(job.continues_in(&status));
+        assert!(job.continues_in(now, &status));
         status.total_duration_s = 1.0;
-        assert!(!job.continues_in(&status));
+        assert!(!job.continues_in(now, &status));
     }
 }

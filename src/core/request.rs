@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::authz::{Grants, Principal};
-use super::command::{BadRequest, CommandRow, FRESHNESS_S, Request, parse, row};
-use super::contract::{ReplyBody, ReplyStatus};
+use super::command::{CommandRow, FRESHNESS_S, Request, parse, row, shorten};
+use super::contract::ReplyBody;
 use super::print::Job;
 use super::types::{Name, Now};
 
@@ -31,7 +31,7 @@ impl Ledger {
     /// Notes an id; returns every id kept for the client.
     pub fn note(&mut self, client: &Name, id: &str) -> Vec<String> {
         let ids = self.used.entry(client.clone()).or_default();
-        if ids.len() == IDS_KEPT {
+        while ids.len() >= IDS_KEPT {
             ids.pop_front();
         }
         ids.push_back(id.to_owned());
@@ -65,14 +65,12 @@ pub struct Door<'a> {
 
 /// A request that may be carried out.
 pub struct Admitted {
+    /// The printer it names.
+    pub printer: Name,
     /// The command's row.
     pub row: &'static CommandRow,
     /// The request.
     pub request: Request,
-}
-
-fn refuse(id: Option<String>, reason: String) -> ReplyBody {
-    ReplyBody { id, status: ReplyStatus::Refused, reason: Some(reason), data: None }
 }
 
 impl Door<'_> {
@@ -91,7 +89,7 @@ impl Door<'_> {
         .and_then(|body| {
             body.get("id")?.as_str().map(|id| id.chars().take(64).collect::<String>())
         });
-        let no = |reason: String| Err(refuse(id.clone(), reason));
+        let no = |reason: String| Err(ReplyBody::refused(id.clone(), reason));
         if let Some(why) = self.closed {
             return no(format!("command plane closed: {why}"));
         }
@@ -99,21 +97,22 @@ impl Door<'_> {
             return no("the request was retained: publish requests without the retain flag".into());
         }
         let Some(row) = row(knock.command) else {
-            return no(format!("there is no command {:?}", knock.command));
+            return no(format!("there is no command {:?}", shorten(knock.command)));
         };
         let Some((printer, job)) = printer else {
-            return no(format!("there is no printer {:?} here", knock.printer));
+            return no(format!("there is no printer {:?} here", shorten(knock.printer)));
         };
         if let Err(denied) = self.grants.allow(knock.principal, row.right, printer) {
             return no(denied.to_string());
         }
         let request = parse(row, knock.payload)
-            .map_err(|BadRequest { id, reason }| refuse(id, format!("malformed: {reason}")))?;
+            .map_err(|bad| ReplyBody::refused(id.clone(), format!("malformed: {}", bad.reason)))?;
         if self.ledger.knows(knock.principal.name(), &request.id) {
             return no(format!("replayed: the id {:?} was used before", request.id));
         }
-        fresh(now, &request, job).map_err(|reason| refuse(Some(request.id.clone()), reason))?;
-        Ok(Admitted { row, request })
+        fresh(now, &request, job)
+            .map_err(|reason| ReplyBody::refused(Some(request.id.clone()), reason))?;
+        Ok(Admitted { printer: printer.clone(), row, request })
     }
 }
 

@@ -169,7 +169,7 @@ pub struct PrinterStatus {
     pub print_duration_s: f64,
     /// `print_stats.filament_used`, mm.
     pub filament_used_mm: f64,
-    /// `print_stats.message`: why a print ended in error.
+    /// `print_stats.message`, why a print ended in error; while Klippy is not ready, its `state_message`.
     pub message: Option<String>,
     /// `virtual_sdcard.progress`, 0..1.
     pub progress: Option<f64>,
@@ -289,6 +289,30 @@ pub struct FrameScore {
     pub infer_ms: f32,
 }
 
+impl FrameScore {
+    /// Rounded as a journal keeps it: probabilities to three decimals, box corners to four, the time to one.
+    ///
+    /// The application gives the core this, live, and journals the same: so a replay decides on the very numbers that
+    /// the live decision saw. What is not a finite number becomes -1, which JSON can carry and the core refuses as well.
+    pub fn quantised(mut self) -> Self {
+        fn round(value: &mut f32, steps: f32) {
+            // Adding zero turns a negative zero into a plain one.
+            *value = if value.is_finite() { (*value * steps).round() / steps + 0.0 } else { -1.0 };
+        }
+        round(&mut self.score, 1e3);
+        round(&mut self.infer_ms, 10.0);
+        self.map.content.iter_mut().for_each(|edge| round(edge, 1e4));
+        self.map.cells.iter_mut().for_each(|cell| round(cell, 1e3));
+        for scored in &mut self.boxes {
+            for corner in [&mut scored.x0, &mut scored.y0, &mut scored.x1, &mut scored.y1] {
+                round(corner, 1e4);
+            }
+            round(&mut scored.p, 1e3);
+        }
+        self
+    }
+}
+
 /// Score to natural-log likelihood ratio of failing against good: knots ascending, linear between, clamped outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
@@ -296,6 +320,25 @@ pub struct Calibration {
     pub score: Vec<f32>,
     /// ln P(score | failing) / P(score | good), as many.
     pub log_likelihood_ratio: Vec<f32>,
+}
+
+impl Calibration {
+    /// What is wrong with the table, if anything.
+    pub fn fault(&self) -> Option<&'static str> {
+        let ascending = self.score.windows(2).all(|pair| pair[0] < pair[1]);
+        if self.score.is_empty() {
+            Some("is empty")
+        } else if self.score.len() != self.log_likelihood_ratio.len() {
+            Some("has not one ratio a score")
+        } else if !self.score.iter().chain(&self.log_likelihood_ratio).all(|knot| knot.is_finite())
+        {
+            Some("has a value that is not a finite number")
+        } else if !ascending {
+            Some("is not strictly ascending in score")
+        } else {
+            None
+        }
+    }
 }
 
 /// What the decision must know of the model in use.

@@ -65,6 +65,15 @@ impl Watch {
         }
     }
 
+    /// Whether `other` differs in more than its wording: only then is it announced.
+    pub fn differs_in_kind(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Degraded { fault: a, .. }, Self::Degraded { fault: b, .. })
+            | (Self::Blind { fault: a, .. }, Self::Blind { fault: b, .. }) => a != b,
+            (a, b) => a.rank() != b.rank(),
+        }
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Self::Off => 0,
@@ -96,7 +105,28 @@ pub struct CameraView<'a> {
 /// When a camera's last score becomes stale.
 pub fn stale_at_ms(view: &CameraView<'_>) -> u64 {
     let since = view.scored_ms.unwrap_or(0).max(view.wanted_ms);
-    since.saturating_add(2 * view.interval_ms).saturating_add(STALE_GRACE_MS)
+    since.saturating_add(view.interval_ms.saturating_mul(2)).saturating_add(STALE_GRACE_MS)
+}
+
+/// Pictures arrive, and yet show nothing of the print: repeated, black or white ones.
+fn hides_the_print(fault: SourceFault) -> bool {
+    match fault {
+        SourceFault::Frozen | SourceFault::Dark | SourceFault::Overexposed => true,
+        SourceFault::Unreachable
+        | SourceFault::Vanished
+        | SourceFault::Stalled
+        | SourceFault::Blurred
+        | SourceFault::Undecodable => false,
+    }
+}
+
+/// Whether what a camera shows now can be evidence, for or against.
+pub fn can_testify(report: Option<&SourceReport>) -> bool {
+    match report.map(|report| &report.health) {
+        Some(SourceHealth::Blind { .. }) => false,
+        Some(SourceHealth::Impaired { fault, .. }) => !hides_the_print(*fault),
+        Some(SourceHealth::Idle | SourceHealth::Opening | SourceHealth::Seeing) | None => true,
+    }
 }
 
 /// One camera's part of the watch.
@@ -114,8 +144,7 @@ pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
     }
     match (view.scored_ms.filter(|&scored| scored >= view.wanted_ms), faulty) {
         (None, _) => Watch::Starting,
-        // A frozen or black picture arrives, and yet nothing is seen of the print.
-        (Some(_), Some((fault @ (SourceFault::Frozen | SourceFault::Dark), why))) => {
+        (Some(_), Some((fault, why))) if hides_the_print(fault) => {
             Watch::Blind { fault: Some(fault), why }
         }
         (Some(_), Some((fault, why))) => Watch::Degraded { fault: Some(fault), why },

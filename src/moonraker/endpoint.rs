@@ -34,7 +34,8 @@ pub struct BadEndpoint {
 impl Endpoint {
     /// Takes a URL (`ws`, `wss`, `http` or `https`; the path defaults to `/websocket`) or an absolute path of a socket.
     pub fn parse(text: &str) -> Result<Self, BadEndpoint> {
-        if let Some(path) = text.strip_prefix("unix:").or(text.starts_with('/').then_some(text)) {
+        let path = text.strip_prefix("unix:").unwrap_or(text);
+        if path.starts_with('/') {
             return Ok(Self::Unix { path: PathBuf::from(path) });
         }
         let bad = |why| BadEndpoint { found: without_secrets(text), why };
@@ -112,7 +113,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_without_repeating_a_secret() {
-        for written in ["printer.local:7125", "mqtt://printer", "http://", "http://a b"] {
+        for written in
+            ["printer.local:7125", "unix:here.sock", "mqtt://printer", "http://", "http://a b"]
+        {
             assert!(Endpoint::parse(written).is_err(), "{written}");
         }
         let error = Endpoint::parse("http://me:hush@printer:7125").unwrap_err().to_string();

@@ -2,7 +2,7 @@ use super::wire::Refusal;
 
 /// What went wrong with a Moonraker. The text continues `printer <name>: Moonraker at <address> …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MoonrakerFault {
+pub(super) enum MoonrakerFault {
     /// No connection could be made.
     #[error(
         "cannot be reached: {why}. Check that Moonraker runs and that `moonraker` in the configuration is its address"

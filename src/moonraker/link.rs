@@ -38,7 +38,7 @@ enum Identity {
 /// The link to one printer's Moonraker. A task keeps it up until it is cancelled.
 ///
 /// While Klippy is away the status keeps what was last known beside [`KlippyState::Disconnected`]; the next ready Klippy
-/// replaces all of it.
+/// replaces all of it. While Klippy is not ready, `message` is what it says of itself.
 pub struct Link {
     setup: Setup,
     status: watch::Sender<LinkStatus>,
@@ -48,7 +48,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Starts the link's task on `tracker`; it ends soon after `cancel`.
+    /// Starts the link's task on `tracker`; it ends soon after `cancel`. Needs a tokio runtime.
     pub fn spawn(setup: Setup, cancel: CancellationToken, tracker: &TaskTracker) -> Arc<Self> {
         let why =
             format!("printer {}: connecting to Moonraker at {}", setup.printer, setup.endpoint);
@@ -125,7 +125,12 @@ impl Link {
         follower.sync().await?;
         self.offer(Some(follower.client.clone()));
         self.publish(&follower.merged);
-        tracing::info!(printer = %self.setup.printer, endpoint = %self.setup.endpoint, klippy = ?follower.merged.status().klippy, "connected to Moonraker");
+        let klippy = follower.merged.status().klippy;
+        tracing::info!(
+            "printer {}: connected to Moonraker at {}, Klippy is {klippy:?}",
+            self.setup.printer,
+            self.setup.endpoint
+        );
         loop {
             let unready = follower.merged.status().klippy != KlippyState::Ready;
             tokio::select! {
@@ -254,17 +259,17 @@ struct Follower<'a> {
     link: &'a Link,
     client: Client,
     merged: Merged,
-    /// When the whole state was read: updates received earlier are older than it.
+    /// When the whole state was read: what was received earlier is older than it.
     snapshot: u64,
 }
 
 impl Follower<'_> {
     async fn take(&mut self, notification: Notification) -> Result<(), MoonrakerFault> {
         match notification.method {
+            "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
+            _ if notification.received < self.snapshot => Ok(()),
             "notify_status_update" => {
-                if notification.received > self.snapshot
-                    && let Some(update) = notification.params.get(0)
-                {
+                if let Some(update) = notification.params.get(0) {
                     self.merged.merge(update);
                 }
                 Ok(())
@@ -278,7 +283,6 @@ impl Follower<'_> {
                 self.merged.klippy(KlippyState::Disconnected, None);
                 Ok(())
             }
-            "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
             _ => Ok(()),
         }
     }

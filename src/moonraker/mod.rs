@@ -44,7 +44,6 @@ mod webcams;
 mod wire;
 
 pub use endpoint::{BadEndpoint, Endpoint};
-pub use fault::MoonrakerFault;
 pub use link::Link;
 
 /// Which printer is where, and how to log in.

@@ -64,7 +64,8 @@ pub(super) struct Connection {
     last_id: u64,
     received: u64,
     heard: Instant,
-    asked: bool,
+    /// When the peer was asked for a sign of life, unless it has given one since.
+    asked: Option<Instant>,
 }
 
 /// Puts JSON-RPC over a transport.
@@ -83,7 +84,7 @@ pub(super) fn open(
         last_id: 0,
         received: 0,
         heard: Instant::now(),
-        asked: false,
+        asked: None,
     };
     (Client { calls: calls_in }, connection, notifications_out)
 }
@@ -123,8 +124,14 @@ impl Connection {
     }
 
     async fn step(&mut self) -> Result<(), MoonrakerFault> {
-        let patience = if self.asked { self.timing.silence } else { self.timing.keep_alive };
+        let Timing { keep_alive, silence, .. } = self.timing;
+        // Counted from the question, not from the last word: the process itself may have been stopped in between.
+        let deadline = match self.asked {
+            Some(asked) => asked + silence.saturating_sub(keep_alive),
+            None => self.heard + keep_alive,
+        };
         tokio::select! {
+            biased;
             frame = self.transport.receive() => self.take(&frame?).await,
             Some(call) = self.calls.recv() => {
                 self.pending.retain(|_, answer| !answer.is_closed());
@@ -132,28 +139,28 @@ impl Connection {
                 self.pending.insert(id, call.answer);
                 Ok(())
             }
-            () = sleep_until(self.heard + patience) => {
-                if self.asked {
-                    return Err(MoonrakerFault::Silent { seconds: patience.as_secs() });
+            () = sleep_until(deadline) => {
+                if self.asked.is_some() {
+                    return Err(MoonrakerFault::Silent { seconds: self.heard.elapsed().as_secs() });
                 }
-                self.asked = true;
+                self.asked = Some(Instant::now());
                 self.send(KEEP_ALIVE, Value::Null).await.map(drop)
             }
         }
     }
 
     async fn take(&mut self, frame: &[u8]) -> Result<(), MoonrakerFault> {
-        // Nonsense does not count as life.
         let message = match wire::parse(frame) {
-            Ok(message) => message,
-            Err(_) if frame.is_empty() => Message::Other,
-            Err(error) => {
-                tracing::debug!(%error, bytes = frame.len(), "passed over a message that is no JSON-RPC");
+            Some(message) => message,
+            None if frame.is_empty() => Message::Other,
+            None => {
+                // It does not count as life either.
+                tracing::debug!(bytes = frame.len(), "passed over what is no JSON-RPC");
                 return Ok(());
             }
         };
         self.heard = Instant::now();
-        self.asked = false;
+        self.asked = None;
         self.received += 1;
         let received = self.received;
         match message {

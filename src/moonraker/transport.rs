@@ -113,6 +113,8 @@ impl UnixFrames {
 
 async fn websocket(url: &str, api_key: Option<&SecretString>) -> Result<Transport, MoonrakerFault> {
     let mut request = url.into_client_request().map_err(unreachable)?;
+    let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    request.headers_mut().insert("User-Agent", HeaderValue::from_static(agent));
     if let Some(key) = api_key {
         let mut value = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
             MoonrakerFault::LoginRefused { why: "the API key has characters no key has".into() }
@@ -138,6 +140,7 @@ async fn websocket(url: &str, api_key: Option<&SecretString>) -> Result<Transpor
             "it answered {} to the websocket's upgrade, so it may be another server",
             response.status()
         ))),
+        Err(Error::Io(error)) => Err(unreachable(error)),
         Err(error) => Err(unreachable(error)),
     }
 }

@@ -16,11 +16,11 @@ const NOTIFICATIONS: [&str; 5] = [
 
 /// An error that Moonraker answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// JSON-RPC's code, or Moonraker's HTTP status.
-    pub code: i64,
+    pub(super) code: i64,
     /// For people; errors of Klippy's are passed on word by word.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl fmt::Display for Refusal {
@@ -86,28 +86,28 @@ struct Answer {
     error: Option<Value>,
 }
 
-/// Reads one message; an error when it is not a JSON object.
-pub(super) fn parse(frame: &[u8]) -> serde_json::Result<Message> {
-    let head: Head = serde_json::from_slice(frame)?;
-    match (head.method, head.id.filter(|id| !id.is_null())) {
-        (Some(_), Some(id)) => Ok(Message::Request { id }),
+/// Reads one message; `None` when it is no JSON object.
+pub(super) fn parse(frame: &[u8]) -> Option<Message> {
+    if frame.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    let head: Head = serde_json::from_slice(frame).ok()?;
+    Some(match (head.method, head.id.filter(|id| !id.is_null())) {
+        (Some(_), Some(id)) => Message::Request { id },
         (Some(method), None) => {
             let Some(method) = NOTIFICATIONS.into_iter().find(|known| method == *known) else {
-                return Ok(Message::Other);
+                return Some(Message::Other);
             };
-            let Params { params } = serde_json::from_slice(frame)?;
-            Ok(Message::Notification { method, params })
+            let Params { params } = serde_json::from_slice(frame).ok()?;
+            Message::Notification { method, params }
         }
         (None, Some(id)) => {
-            let Some(id) = id.as_u64() else { return Ok(Message::Other) };
-            let Answer { result, error } = serde_json::from_slice(frame)?;
-            Ok(Message::Reply {
-                id,
-                answer: error.map_or(Ok(result), |error| Err(refusal(&error))),
-            })
+            let Some(id) = id.as_u64() else { return Some(Message::Other) };
+            let Answer { result, error } = serde_json::from_slice(frame).ok()?;
+            Message::Reply { id, answer: error.map_or(Ok(result), |error| Err(refusal(&error))) }
         }
-        (None, None) => Ok(Message::Other),
-    }
+        (None, None) => Message::Other,
+    })
 }
 
 fn refusal(error: &Value) -> Refusal {
@@ -158,9 +158,9 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_an_error_and_a_request_is_answered_politely() {
+    fn garbage_is_nothing_and_a_request_is_answered_politely() {
         for garbage in ["", "hello", "[1,2]", "{\"id\":", "\u{0}"] {
-            assert!(parse(garbage.as_bytes()).is_err(), "{garbage:?}");
+            assert!(parse(garbage.as_bytes()).is_none(), "{garbage:?}");
         }
         let call = parsed(r#"{"jsonrpc":"2.0","method":"poke","id":"x1"}"#);
         let Message::Request { id } = call else { panic!("{call:?}") };

@@ -1,3 +1,10 @@
-//! To be written.
+//! Simulated printers and cameras, and real peers started as children: what `demo` and the tests share. The daemon
+//! itself uses none of it.
 
+pub mod film;
+pub mod klippy;
+pub mod moonraker;
 pub mod mosquitto;
+pub mod scene;
+pub mod stage;
+pub mod webcam;

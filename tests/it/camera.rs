@@ -1,5 +1,6 @@
 //! Cameras against scripted servers that do what real ones do on their bad days.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -204,6 +205,27 @@ async fn a_cancelled_or_dropped_camera_lets_go_of_its_server() {
     seeing(&camera).await;
     drop(camera);
     gone(&server).await;
+}
+
+#[tokio::test]
+async fn opening_again_and_again_leaves_no_thread_and_no_file_behind() {
+    let count = |of: &str| std::fs::read_dir(format!("/proc/self/{of}")).unwrap().count();
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    let mut after_first = (0, 0);
+    for round in 0..12 {
+        camera.set_wanted(true);
+        seeing(&camera).await;
+        camera.set_wanted(false);
+        reported(&camera, "idle", |report| report.health == SourceHealth::Idle).await;
+        gone(&server).await;
+        if round == 1 {
+            after_first = (count("task"), count("fd"));
+        }
+    }
+    // GStreamer keeps a few threads in a pool.
+    assert!(count("task") <= after_first.0 + 4, "{} threads, {after_first:?}", count("task"));
+    assert!(count("fd") <= after_first.1 + 4, "{} files, {after_first:?}", count("fd"));
 }
 
 #[tokio::test]
@@ -716,25 +738,32 @@ async fn hls_is_read() {
     assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
 }
 
+fn numbers_and_times(path: &Path, every: Option<Duration>) -> Vec<(u64, u64)> {
+    let frames = files::frames(path, every).unwrap().map(Result::unwrap);
+    frames.map(|frame| (frame.sequence, frame.taken_at.mono_ms)).collect()
+}
+
 #[test]
-fn every_frame_of_a_video_is_given_once_and_in_order_even_when_a_decoder_fails_between() {
-    breaking::register("video/x-h264", Breaks::AtFrame(6));
+fn every_frame_of_a_video_is_given_once_and_in_the_order_of_showing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("print.mp4");
     // With B-frames, whose order in the file is another.
     video(&path, "x264enc bframes=2 b-adapt=false key-int-max=10", "mp4mux", 25);
-    let numbers = |every| -> Vec<(u64, u64)> {
-        let frames = files::frames(&path, every).unwrap().map(Result::unwrap);
-        frames.map(|frame| (frame.sequence, frame.taken_at.mono_ms)).collect()
-    };
-    let all = numbers(None);
-    assert_eq!(
-        all.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
-        (1..=25).collect::<Vec<_>>()
-    );
-    assert!(all.windows(2).all(|pair| pair[1].1 - pair[0].1 == 100), "{all:?}");
-    let some = numbers(Some(Duration::from_secs(1)));
-    assert_eq!(some.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 11, 21]);
+    let expected: Vec<_> = (1..=25).map(|number| (number, (number - 1) * 100)).collect();
+    assert_eq!(numbers_and_times(&path, None), expected);
+    let each_second = numbers_and_times(&path, Some(Duration::from_secs(1)));
+    assert_eq!(each_second, [(1, 0), (11, 1000), (21, 2000)]);
+}
+
+#[test]
+fn a_decoder_that_fails_in_mid_file_loses_no_frame() {
+    breaking::register("video/x-h264", Breaks::AtFrame(6));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.mp4");
+    video(&path, "x264enc tune=zerolatency", "mp4mux", 25);
+    let expected: Vec<_> = (1..=25).map(|number| (number, (number - 1) * 100)).collect();
+    assert_eq!(numbers_and_times(&path, None), expected);
+    assert_eq!(breaking::frames(), 6);
 }
 
 #[test]
@@ -742,10 +771,8 @@ fn a_motion_jpeg_video_is_sampled_before_its_decoder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("print.avi");
     video(&path, "jpegenc", "avimux", 25);
-    let mut frames =
-        files::frames(&path, Some(Duration::from_secs(1))).unwrap().map(Result::unwrap);
-    let numbers: Vec<u64> = frames.by_ref().map(|frame| frame.sequence).collect();
-    assert_eq!(numbers, [1, 11, 21]);
+    let each_second = numbers_and_times(&path, Some(Duration::from_secs(1)));
+    assert_eq!(each_second, [(1, 0), (11, 1000), (21, 2000)]);
 }
 
 #[test]
@@ -784,4 +811,46 @@ fn what_is_no_video_is_an_error_and_not_an_empty_one() {
         assert!(frames.next().is_none());
     }
     assert!(files::frames(&folder.path().join("nothing.mp4"), None).is_err());
+}
+
+/// CPU time of this process's threads so far, but for the scripted servers', ms.
+fn cpu_ms() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let ours = tasks.filter(|task| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() != "http-camera")
+    });
+    let on_cpu_ns = |task: std::path::PathBuf| -> Option<f64> {
+        let stat = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse().ok()
+    };
+    ours.filter_map(on_cpu_ns).sum::<f64>() / 1e6
+}
+
+#[tokio::test]
+#[ignore = "a measurement: cargo nextest run --run-ignored only what_a_frame_costs --no-capture"]
+async fn what_a_frame_costs() {
+    let pictures = jpegs(1280, 720, 8);
+    let bytes = pictures.iter().map(Vec::len).sum::<usize>() / pictures.len();
+    let server = HttpCamera::start(move |_, wire| {
+        wire.stream_head()?;
+        wire.parts(&pictures)
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    let (cpu, frames) = (cpu_ms(), camera.counters().received);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let received = camera.counters().received - frames;
+    let undecoded = (cpu_ms() - cpu) / received as f64;
+    let (cpu, frames) = (cpu_ms(), camera.counters());
+    for _ in 0..60 {
+        frame(&camera).await;
+    }
+    let now = camera.counters();
+    let reading = undecoded * (now.received - frames.received) as f64;
+    let decoded = (cpu_ms() - cpu - reading) / (now.decoded - frames.decoded) as f64;
+    println!(
+        "1280 × 720 JPEG of {} KiB: {undecoded:.2} ms to receive, {decoded:.2} ms more to decode, convert, copy and judge",
+        bytes / 1024
+    );
 }

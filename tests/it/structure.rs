@@ -1,1 +1,273 @@
-//! To be written.
+//! The walls of `src/lib.rs`'s map, guarded: who may name whom, what the core may not touch, what lies where. Each guard
+//! is itself tried on a snippet that it must catch.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use crate::support::source::{Source, root, sources};
+
+/// A part of the crate and the parts it may name besides itself.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("ports", &["core"]),
+    ("moonraker", &["core", "ports"]),
+    ("camera", &["core", "ports"]),
+    ("vision", &["core", "ports"]),
+    ("mqtt", &["core", "ports"]),
+    ("hass", &["core", "ports"]),
+    ("store", &["core", "ports"]),
+    ("config", &["core", "ports"]),
+    // The demo's clients speak through the same client as the daemon.
+    ("sim", &["core", "ports", "mqtt"]),
+    ("app", ADAPTERS_AND_BELOW),
+    (
+        "cli",
+        &[
+            "app",
+            "core",
+            "ports",
+            "moonraker",
+            "camera",
+            "vision",
+            "mqtt",
+            "hass",
+            "store",
+            "config",
+        ],
+    ),
+    ("main", &["cli"]),
+    ("lib", &[]),
+];
+
+const ADAPTERS_AND_BELOW: &[&str] =
+    &["core", "ports", "moonraker", "camera", "vision", "mqtt", "hass", "store", "config"];
+
+/// A crate and where alone it may be named.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("rumqttc", &["src/mqtt/client.rs"]),
+    ("ort", &["src/vision/"]),
+    ("gstreamer", &["src/camera/"]),
+    ("gstreamer_app", &["src/camera/"]),
+    ("gstreamer_video", &["src/camera/"]),
+    ("rusqlite", &["src/store/"]),
+    ("tokio_tungstenite", &["src/moonraker/"]),
+    ("figment", &["src/config/"]),
+    ("axum", &["src/sim/"]),
+    ("clap", &["src/cli/", "src/main.rs"]),
+    ("anyhow", &["src/cli/", "src/main.rs"]),
+];
+
+/// The crates that the pure core may name.
+const CORE_CRATES: &[&str] = &["serde", "serde_json", "schemars", "thiserror"];
+
+/// What of the standard library is no business of a pure core.
+const IMPURE: &[&str] = &[
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::collections::hash_map",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::os",
+    "std::process",
+    "std::sync",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+];
+
+const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
+
+/// Longer files are two things in one.
+const LONGEST_SOURCE: usize = 450;
+const LONGEST_TEST: usize = 550;
+
+/// What may be seen at the top of the repository.
+const TOP: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "config",
+    "klipper",
+    "models",
+    "src",
+    "tests",
+];
+
+/// The parts that `source` names and may not.
+fn forbidden_parts(source: &Source) -> Vec<String> {
+    let layer = source.layer();
+    let Some((_, allowed)) = MAY_NAME.iter().find(|(name, _)| *name == layer) else {
+        return vec![format!("{}: {layer} is no part of the crate's map", source.path)];
+    };
+    // The demo plays a whole workshop; nothing else of the program knows the simulation.
+    let plays = source.path.starts_with("src/cli/demo") || source.path == "src/cli/demo.rs";
+    source
+        .layers()
+        .filter(|named| MAY_NAME.iter().any(|(part, _)| part == named))
+        .filter(|named| *named != layer && !allowed.contains(named) && !(plays && *named == "sim"))
+        .map(|named| format!("{}: {layer} may not name {named}", source.path))
+        .collect()
+}
+
+/// The crates that `source` names outside the place they are kept in.
+fn strayed_crates(source: &Source) -> Vec<String> {
+    let strays = |name: &&String| {
+        let root = name.split("::").next().unwrap_or_default();
+        let rule = ONLY_IN.iter().find(|(kept, _)| *kept == root);
+        rule.is_some_and(|(_, places)| !places.iter().any(|place| source.path.starts_with(place)))
+    };
+    let strayed = source.names.iter().filter(strays);
+    strayed.map(|name| format!("{}: {name} belongs elsewhere", source.path)).collect()
+}
+
+/// The crates that `Cargo.toml` names, as code writes them.
+fn dependencies() -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let crates = manifest["dependencies"].as_table().unwrap();
+    crates.keys().map(|name| name.replace('-', "_")).collect()
+}
+
+/// What `source`, a file of the core, names and may not.
+fn impurities(source: &Source) -> Vec<String> {
+    let crates = dependencies();
+    let is_impure = |name: &&String| {
+        let parts: Vec<&str> = name.split("::").collect();
+        let under = |banned: &str| {
+            let banned: Vec<&str> = banned.split("::").collect();
+            // Naming the module of something impure, or all of that module, is naming the thing.
+            let above = parts.strip_suffix(&["*"]).unwrap_or(&parts);
+            parts.starts_with(&banned) || banned.starts_with(above)
+        };
+        PRINTING.contains(&name.as_str())
+            || crates.contains(parts[0]) && !CORE_CRATES.contains(&parts[0])
+            || parts[0] == "std" && IMPURE.iter().any(|banned| under(banned))
+    };
+    let impure = source.names.iter().filter(is_impure);
+    impure.map(|name| format!("{}: the core may not name {name}", source.path)).collect()
+}
+
+#[track_caller]
+fn assert_none(found: Vec<String>) {
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[track_caller]
+fn assert_caught(guard: fn(&Source) -> Vec<String>, path: &str, text: &str) {
+    assert!(!guard(&Source::parse(path, text)).is_empty(), "not caught in {path}: {text}");
+}
+
+#[track_caller]
+fn assert_passes(guard: fn(&Source) -> Vec<String>, path: &str, text: &str) {
+    assert_none(guard(&Source::parse(path, text)));
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    assert_none(sources("src").iter().flat_map(forbidden_parts).collect());
+}
+
+#[test]
+fn the_guard_of_dependencies_catches() {
+    for (path, text) in [
+        ("src/core/x.rs", "use crate::ports::Clock;"),
+        ("src/mqtt/x.rs", "use crate::{core, store::Outbox};"),
+        ("src/mqtt/x.rs", "use super::super::camera::Kind;"),
+        ("src/camera/mod.rs", "use super::config;"),
+        ("src/vision/x.rs", "fn f() -> crate::app::Daemon { todo!() }"),
+        ("src/store/x.rs", "fn f() { assert!(crate::mqtt::ready()); }"),
+        ("src/app/x.rs", "use crate::sim::scene;"),
+        ("src/cli/run.rs", "use crate::sim::scene;"),
+        ("src/main.rs", "fn main() { strandwatch::app::run() }"),
+        ("src/new/x.rs", "fn f() {}"),
+    ] {
+        assert_caught(forbidden_parts, path, text);
+    }
+    for (path, text) in [
+        ("src/mqtt/x.rs", "use crate::core::event::Event; use super::topics::Topic;"),
+        ("src/mqtt/x.rs", "#[cfg(test)] mod tests { use crate::store::Store; }"),
+        ("src/cli/demo/mod.rs", "use crate::sim::scene;"),
+        ("src/app/x.rs", "use crate::config::Checked;"),
+    ] {
+        assert_passes(forbidden_parts, path, text);
+    }
+}
+
+#[test]
+fn each_crate_is_named_where_it_is_kept_only() {
+    assert_none(sources("src").iter().flat_map(strayed_crates).collect());
+}
+
+#[test]
+fn the_guard_of_crates_catches() {
+    for (path, text) in [
+        ("src/mqtt/outbox.rs", "use rumqttc::v5::AsyncClient;"),
+        ("src/app/x.rs", "fn f(session: &ort::session::Session) {}"),
+        ("src/vision/x.rs", "use gstreamer as gst;"),
+        ("src/config/x.rs", "fn f() -> anyhow::Result<()> { anyhow::bail!(\"no\") }"),
+    ] {
+        assert_caught(strayed_crates, path, text);
+    }
+    assert_passes(strayed_crates, "src/mqtt/client.rs", "use rumqttc::v5::AsyncClient;");
+}
+
+#[test]
+fn the_core_is_pure() {
+    let core = sources("src").into_iter().filter(|source| source.layer() == "core");
+    assert_none(core.flat_map(|source| impurities(&source)).collect());
+}
+
+#[test]
+fn the_guard_of_purity_catches() {
+    for text in [
+        "use tokio::sync::mpsc;",
+        "use std::fs;",
+        "use std::{fmt, net::IpAddr};",
+        "use std::collections::HashMap;",
+        "use std::collections::*;",
+        "use std::time;",
+        "fn f() -> std::time::Instant { std::time::Instant::now() }",
+        "fn f() { tracing::info!(\"hello\"); }",
+        "fn f() { let x = rand::random::<u8>(); }",
+        "fn f() { println!(\"hello\"); }",
+        "fn f() { assert!(std::thread::panicking()); }",
+        "async fn f() { futures_util::future::ready(1).await; }",
+    ] {
+        assert_caught(impurities, "src/core/x.rs", text);
+    }
+    assert_passes(
+        impurities,
+        "src/core/x.rs",
+        "use std::collections::{BTreeMap, VecDeque}; use std::time::Duration; use serde::Serialize; \
+         fn f() -> u64 { u64::from(3_u8).max(Self::N) }",
+    );
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let too_long = |folder, most| {
+        let files = sources(folder).into_iter().filter(move |source: &Source| source.lines > most);
+        files.map(move |file| format!("{}: {} lines, more than {most}", file.path, file.lines))
+    };
+    assert_none(too_long("src", LONGEST_SOURCE).chain(too_long("tests", LONGEST_TEST)).collect());
+}
+
+/// The visible top-level names among `files` that may not be there.
+fn strange_at_the_top(files: &str) -> BTreeSet<&str> {
+    let names = files.lines().filter_map(|file| file.split('/').next());
+    names.filter(|name| !name.starts_with('.') && !TOP.contains(name)).collect()
+}
+
+#[test]
+fn nothing_strange_lies_at_the_top() {
+    let output = Command::new("git").arg("ls-files").current_dir(root()).output().unwrap();
+    if !output.status.success() {
+        // A released archive is no repository, and has nothing to keep clean.
+        return;
+    }
+    assert_eq!(strange_at_the_top(&String::from_utf8(output.stdout).unwrap()), BTreeSet::new());
+    assert!(strange_at_the_top("src/lib.rs\nexamples/x.rs\n.ci/run\n").contains("examples"));
+}

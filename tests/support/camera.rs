@@ -166,12 +166,15 @@ impl HttpCamera {
                     Arc::clone(&stop),
                     Arc::clone(&script),
                 );
-                std::thread::spawn(move || {
-                    let Some(request) = read_request(&stream, &requests) else { return };
-                    open.fetch_add(1, Ordering::SeqCst);
-                    let _ = script(&request, &mut Wire { stream, stop });
-                    open.fetch_sub(1, Ordering::SeqCst);
-                });
+                let thread = std::thread::Builder::new().name("http-camera".to_owned());
+                thread
+                    .spawn(move || {
+                        let Some(request) = read_request(&stream, &requests) else { return };
+                        open.fetch_add(1, Ordering::SeqCst);
+                        let _ = script(&request, &mut Wire { stream, stop });
+                        open.fetch_sub(1, Ordering::SeqCst);
+                    })
+                    .unwrap();
             }
         });
         camera
@@ -319,9 +322,17 @@ pub mod breaking {
                     )
                 })
                 .event_function(|pad, parent, event| {
-                    // The encoded caps are not passed on.
-                    event.type_() == gst::EventType::Caps
-                        || gst::Pad::event_default(pad, parent, event)
+                    if event.type_() == gst::EventType::Caps {
+                        let caps = gst::Caps::builder("video/x-raw")
+                            .field("format", "GRAY8")
+                            .field("width", 320)
+                            .field("height", 240)
+                            .field("framerate", gst::Fraction::new(0, 1))
+                            .build();
+                        let parent = parent.and_then(|parent| parent.downcast_ref::<Broken>());
+                        return parent.unwrap().imp().src.push_event(gst::event::Caps::new(&caps));
+                    }
+                    gst::Pad::event_default(pad, parent, event)
                 })
                 .build();
             let src = gst::Pad::from_template(&class.pad_template("src").unwrap());
@@ -347,13 +358,6 @@ pub mod breaking {
         }
 
         fn give_grey(&self, encoded: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-            let caps = gst::Caps::builder("video/x-raw")
-                .field("format", "GRAY8")
-                .field("width", 320)
-                .field("height", 240)
-                .field("framerate", gst::Fraction::new(0, 1))
-                .build();
-            self.src.push_event(gst::event::Caps::new(&caps));
             let mut grey = gst::Buffer::from_slice([120_u8; 320 * 240]);
             grey.get_mut().unwrap().set_pts(encoded.pts());
             self.src.push(grey)

@@ -1,8 +1,11 @@
 //! What the tests share: where the rig lies, waiting for a condition, ports, child processes.
 
 pub mod camera;
+pub mod config;
 pub mod models;
+pub mod moonraker;
 pub mod mqtt;
+pub mod source;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

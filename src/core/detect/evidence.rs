@@ -28,6 +28,9 @@ impl Evidence {
         };
         let elapsed = at_ms.saturating_sub(last).min(correlation_ms);
         let weight = elapsed as f64 / correlation_ms.max(1) as f64;
+        if log_likelihood_ratio.is_nan() {
+            return;
+        }
         let step = f64::from(log_likelihood_ratio).clamp(-LARGEST_STEP, LARGEST_STEP) * weight;
         self.sum = (self.sum + step).clamp(0.0, most);
     }
@@ -35,6 +38,11 @@ impl Evidence {
     /// The sum, 0 or more.
     pub fn sum(&self) -> f64 {
         self.sum
+    }
+
+    /// Frames did not count for a while: the next one stands for no time yet.
+    pub fn interrupt(&mut self) {
+        self.last_ms = None;
     }
 
     /// Forgets everything.

@@ -87,10 +87,19 @@ impl Detector {
         self.level = Level::Clear;
     }
 
-    /// For the rest of this print, what `score` shows there counts for nothing.
-    pub fn dismiss(&mut self, score: &FrameScore) {
-        self.dismissed.add_hot_cells(&score.map, DISMISSED_FROM);
-        self.forget();
+    /// For the rest of this print, what `score` shows counts for nothing there. `accused` tells that this frame is what
+    /// raised the suspicion, so that its hottest part belongs to the region however faint it is.
+    pub fn dismiss(&mut self, score: &FrameScore, accused: bool) {
+        let hottest = score.map.cells.iter().copied().fold(0.0, f32::max);
+        let floor = if accused { DISMISSED_FROM.min(hottest / 2.0) } else { DISMISSED_FROM };
+        if hottest > 0.0 {
+            self.dismissed.add_hot_cells(&score.map, floor);
+        }
+    }
+
+    /// Frames did not count for a while (a pause, a blind camera): what comes next stands for no time yet.
+    pub fn interrupt(&mut self) {
+        self.evidence.interrupt();
     }
 
     /// Takes in a frame's score; `at_ms` is when the frame was taken. Returns the score that counted, dismissed regions left out.

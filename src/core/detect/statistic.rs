@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::types::{Calibration, FailureMap, ScoreRule, ScoredBox};
+use crate::core::types::{Calibration, FailureMap, FrameScore, ScoreRule, ScoredBox};
 
 /// A part of a camera's view, as cells of the failure map: what people dismissed during this print.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -65,6 +65,29 @@ pub fn shows_frame(map: &FailureMap, row: u16, column: u16) -> bool {
     (x0..x1).contains(&x) && (y0..y1).contains(&y)
 }
 
+/// Whether something can be told from `score`: every number is one and not negative, and the map shows a part of the
+/// frame. What fails this must not count as a good frame.
+pub fn is_usable(rule: ScoreRule, score: &FrameScore) -> bool {
+    let sane = |value: f32| value.is_finite() && value >= 0.0;
+    let map = &score.map;
+    let boxes_sane = score.boxes.iter().all(|scored| {
+        sane(scored.p) && [scored.x0, scored.y0, scored.x1, scored.y1].iter().all(|c| c.is_finite())
+    });
+    let numbers_sane = sane(score.score)
+        && score.infer_ms.is_finite()
+        && boxes_sane
+        && map.content.iter().all(|edge| edge.is_finite())
+        && map.cells.iter().all(|&cell| sane(cell));
+    let whole = map.cells.len() == usize::from(map.columns) * usize::from(map.rows);
+    let shows = match rule {
+        ScoreRule::TopKMean { .. } => {
+            positions(map).any(|(row, column)| shows_frame(map, row, column))
+        }
+        ScoreRule::SumOfConfidences => true,
+    };
+    numbers_sane && whole && shows
+}
+
 /// The score of a frame, 0..1, by the manifest's rule, leaving out what lies in `without`.
 pub fn frame_score(
     rule: ScoreRule,
@@ -84,7 +107,8 @@ pub fn frame_score(
                 .collect();
             cells.sort_by(|a, b| b.total_cmp(a));
             cells.truncate(usize::from(k.max(1)));
-            if cells.is_empty() { 0.0 } else { cells.iter().sum::<f32>() / cells.len() as f32 }
+            let sum: f32 = cells.iter().map(|cell| cell.min(1.0)).sum();
+            if cells.is_empty() { 0.0 } else { sum / cells.len() as f32 }
         }
         ScoreRule::SumOfConfidences => sum_of_confidences(map, boxes, without).min(1.0),
     }
@@ -92,7 +116,11 @@ pub fn frame_score(
 
 /// The Spaghetti Detective's `p`: the sum of the boxes' confidences, those centred in `without` left out.
 pub fn sum_of_confidences(map: &FailureMap, boxes: &[ScoredBox], without: &Region) -> f32 {
-    boxes.iter().filter(|scored| !without.holds_centre_of(scored, map)).map(|scored| scored.p).sum()
+    boxes
+        .iter()
+        .filter(|scored| !without.holds_centre_of(scored, map))
+        .map(|scored| scored.p.min(1.0))
+        .sum()
 }
 
 /// The natural-log likelihood ratio of `score`: linear between the knots, clamped outside them.

@@ -22,7 +22,7 @@ impl Printer {
             return Err("the printer's Moonraker cannot be reached".to_owned());
         };
         is_possible(&action, status)?;
-        if self.pending.iter().any(|pending| pending.action == action) {
+        if self.pending.iter().any(|pending| pending.action == action && !pending.called_off) {
             return Err(format!("{} is under way already", action.name()));
         }
         self.pending.push(Pending {
@@ -32,6 +32,7 @@ impl Printer {
             attempts: 0,
             standing: Standing::Waiting { until_ms: now.mono_ms },
             last_failure: None,
+            called_off: false,
         });
         self.check_pending(now, next_id);
         Ok(())
@@ -40,10 +41,13 @@ impl Printer {
     /// Takes in Moonraker's answer: accepted is not done.
     pub fn on_action_answered(&mut self, now: Now, id: u64, outcome: &Result<(), String>) {
         let Err(why) = outcome else { return };
-        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
+        let Some(index) = self.pending.iter().position(|pending| pending.id == id) else { return };
+        let again = self.attempts_for(&self.pending[index].origin) > self.pending[index].attempts;
+        let pending = &mut self.pending[index];
+        if let Standing::Sent { .. } = pending.standing {
             pending.last_failure = Some(why.clone());
-            pending.standing =
-                Standing::Waiting { until_ms: now.mono_ms.saturating_add(RETRY_AFTER_MS) };
+            let wait_ms = if again { RETRY_AFTER_MS } else { 0 };
+            pending.standing = Standing::Waiting { until_ms: now.mono_ms.saturating_add(wait_ms) };
         }
     }
 
@@ -61,10 +65,15 @@ impl Printer {
                     pending.last_failure =
                         Some("the printer did not report the new state in time".to_owned());
                 }
-                if pending.attempts >= self.attempts_for(&pending.origin) {
+                if pending.called_off {
+                    continue;
+                } else if pending.attempts >= self.attempts_for(&pending.origin) {
                     self.give_up(now, &pending);
-                } else {
+                } else if self.status().is_some_and(|s| is_possible(&pending.action, s).is_ok()) {
                     self.send(now, &mut pending, next_id);
+                    still.push(pending);
+                } else {
+                    // Nobody is there to be asked: the attempts are kept for when somebody is.
                     still.push(pending);
                 }
             }
@@ -132,15 +141,19 @@ impl Printer {
         for mut pending in std::mem::take(&mut self.pending) {
             if pending.action == PrinterAction::Cancel {
                 self.finish(&pending);
-            } else {
+            } else if !pending.called_off {
                 pending.last_failure = Some("the print ended before it was done".to_owned());
                 self.give_up(now, &pending);
             }
         }
     }
 
-    /// People called it off: the daemon's own action is not repeated.
+    /// People called it off: the daemon's own action is not repeated. One that is under way may still show its effect.
     pub(super) fn drop_policy_actions(&mut self) {
-        self.pending.retain(|pending| matches!(pending.origin, Origin::Client { .. }));
+        self.pending.retain_mut(|pending| {
+            let ours = matches!(pending.origin, Origin::Policy { .. });
+            pending.called_off |= ours;
+            !ours || matches!(pending.standing, Standing::Sent { .. })
+        });
     }
 }

@@ -2,14 +2,19 @@
 
 use serde_json::Value;
 
-use super::{Printer, SnapshotTicket};
+use super::{Moment, Printer, SnapshotTicket};
 use crate::core::action::Origin;
 use crate::core::authz::Principal;
-use crate::core::command::{Command, Setting};
+use crate::core::command::{ActionChoice, Command, Setting};
 use crate::core::contract::{Output, Reply, ReplyBody, ReplyStatus};
 use crate::core::event::EventKind;
 use crate::core::incident::Vote;
 use crate::core::types::Now;
+
+/// How long a snapshot may take, ms.
+const SNAPSHOT_WITHIN_MS: u64 = 20_000;
+/// How many snapshots of a printer may be under way.
+const SNAPSHOTS_OPEN: usize = 8;
 
 /// An admitted command and whom to answer.
 pub struct Asked<'a> {
@@ -30,14 +35,22 @@ impl Printer {
     /// Carries out a command.
     pub fn on_command(&mut self, now: Now, asked: Asked<'_>, next_id: &mut u64) -> Answer {
         match asked.command {
-            Command::Status => Some(Ok(serde_json::to_value(self.state_document(now)).ok())),
+            Command::Status => {
+                // The sender may be ahead of a deadline: what is stale by now must not read as it did.
+                self.settle(now, next_id);
+                Some(Ok(serde_json::to_value(self.state_document(now)).ok()))
+            }
             Command::Snapshot => {
+                if self.snapshots.len() >= SNAPSHOTS_OPEN {
+                    return Some(Err(format!("{SNAPSHOTS_OPEN} snapshots are under way already")));
+                }
                 let ticket = *next_id;
                 *next_id += 1;
                 self.snapshots.push(SnapshotTicket {
                     ticket,
                     client: asked.by.name().clone(),
                     request: asked.request,
+                    until_ms: now.mono_ms.saturating_add(SNAPSHOT_WITHIN_MS),
                 });
                 self.outputs.push_back(Output::Snapshot { printer: self.name.clone(), ticket });
                 None
@@ -45,8 +58,8 @@ impl Printer {
             Command::Confirm => Some(self.vote(now, asked.by, Vote::Confirm)),
             Command::Dismiss => Some(self.vote(now, asked.by, Vote::Dismiss)),
             Command::Snooze { minutes } => {
-                self.snoozed_until_ms =
-                    (minutes > 0).then(|| now.mono_ms.saturating_add(u64::from(minutes) * 60_000));
+                self.snoozed_until =
+                    (minutes > 0).then(|| Moment::after(now, u64::from(minutes) * 60_000));
                 if minutes > 0 {
                     self.drop_policy_actions();
                 }
@@ -63,7 +76,12 @@ impl Printer {
             }
             Command::Set { setting } => {
                 match setting {
-                    Setting::Action(action) => self.memory.on_failure = Some(action),
+                    Setting::Action(action) => {
+                        self.memory.on_failure = Some(action);
+                        if action == ActionChoice::Nothing {
+                            self.drop_policy_actions();
+                        }
+                    }
                     Setting::FalseAlarmsPer100h(rate) => {
                         self.memory.false_alarms_per_100h = Some(rate);
                     }
@@ -90,15 +108,24 @@ impl Printer {
             return;
         };
         let open = self.snapshots.remove(index);
-        let (status, reason) = match outcome {
-            Ok(()) => (ReplyStatus::Ok, None),
-            Err(why) => (ReplyStatus::Failed, Some(why.clone())),
-        };
+        self.answer_snapshot(open, outcome.clone().err());
+    }
+
+    /// Whoever asked hears of it, even when no picture can be had.
+    pub(super) fn give_up_snapshots(&mut self, now: Now) {
+        let overdue = |open: &mut SnapshotTicket| now.mono_ms >= open.until_ms;
+        for open in self.snapshots.extract_if(.., overdue).collect::<Vec<_>>() {
+            self.answer_snapshot(open, Some("no picture came in time".to_owned()));
+        }
+    }
+
+    fn answer_snapshot(&mut self, open: SnapshotTicket, failure: Option<String>) {
+        let status = if failure.is_none() { ReplyStatus::Ok } else { ReplyStatus::Failed };
         self.outputs.push_back(Output::Reply(Reply {
             client: open.client,
             printer: self.name.to_string(),
             command: "snapshot".to_owned(),
-            body: ReplyBody { id: Some(open.request), status, reason, data: None },
+            body: ReplyBody { id: Some(open.request), status, reason: failure, data: None },
         }));
     }
 
@@ -130,10 +157,7 @@ impl Printer {
 
     fn dismiss_incident(&mut self, now: Now, incident: String, by: Vec<String>) {
         for camera in self.cameras.values_mut() {
-            match &camera.last {
-                Some(score) => camera.detector.dismiss(score),
-                None => camera.detector.forget(),
-            }
+            camera.dismiss();
         }
         self.drop_policy_actions();
         self.incident = None;

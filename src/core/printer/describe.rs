@@ -3,13 +3,14 @@
 use super::Printer;
 use super::watching::corners;
 use crate::core::contract::Output;
+use crate::core::detect::Level;
 use crate::core::document::{
     CameraDocument, IncidentDocument, StateDocument, Verdict, klippy_word, print_word, thousandths,
     unix_seconds,
 };
 use crate::core::incident::Stage;
 use crate::core::types::{LinkStatus, Now, SourceHealth};
-use crate::core::watch::{Watch, WatchWord};
+use crate::core::watch::Watch;
 
 impl Printer {
     pub(super) fn describe(&mut self, now: Now) {
@@ -21,12 +22,12 @@ impl Printer {
             }
             self.told_state = Some(state);
         }
-        let incident = self.incident_document(now);
-        if self.told_incident != incident {
+        let incident = self.incident_document();
+        if self.told_incident.as_ref() != Some(&incident) {
             let document = incident.as_ref().and_then(|i| serde_json::to_value(i).ok());
             let printer = self.name.clone();
             self.outputs.push_back(Output::Incident { printer, document });
-            self.told_incident = incident;
+            self.told_incident = Some(incident);
         }
     }
 
@@ -41,44 +42,36 @@ impl Printer {
             (Some(_), _) if self.problem() => Verdict::Failing,
             (_, Watch::Blind { .. } | Watch::Off | Watch::Starting) => Verdict::Unknown,
             (Some(_), _) => Verdict::Suspect,
+            // While people want quiet no incident opens, and yet it is not clear.
+            (None, _) if self.level() > Level::Clear => Verdict::Suspect,
             (None, Watch::Watching) => Verdict::Clear,
             (None, Watch::Degraded { .. }) => Verdict::Unknown,
         }
     }
 
-    /// Wall-clock time of a monotonic deadline, Unix seconds, whole: it must not flicker with the clocks' drift.
-    fn wall_time(now: Now, at_ms: u64) -> f64 {
-        let ahead = i64::try_from(at_ms)
-            .unwrap_or(i64::MAX)
-            .saturating_sub(i64::try_from(now.mono_ms).unwrap_or(i64::MAX));
-        unix_seconds(now.unix_ms.saturating_add(ahead)).round()
-    }
-
     pub(super) fn state_document(&self, now: Now) -> StateDocument {
         let status = self.status();
-        let scored = self.phase().wants_frames();
         let score = self
             .cameras
-            .values()
-            .filter(|camera| scored && camera.last.is_some())
-            .map(|camera| camera.counted)
+            .iter()
+            .filter(|(name, camera)| self.is_seeing(now, name, camera))
+            .map(|(_, camera)| camera.counted)
             .reduce(f32::max);
         StateDocument {
             watch: self.watch.word(),
             why: self.watch.why(),
             verdict: self.verdict(),
             problem: self.problem(),
-            score: score
-                .filter(|_| self.watch.word() != WatchWord::Blind)
-                .map(|score| thousandths(f64::from(score))),
+            score: score.map(|score| thousandths(f64::from(score))),
             evidence: thousandths(f64::from(self.evidence())),
             incident: self.incident.as_ref().map(|incident| incident.id.clone()),
             job: self.job.as_ref().map(|job| job.id.clone()),
             filename: self.job.as_ref().and_then(|job| job.filename.clone()),
-            phase: self.phase(),
+            phase: self.phase,
             progress: status
                 .filter(|_| self.job.is_some())
                 .and_then(|status| status.progress)
+                .filter(|progress| progress.is_finite())
                 .map(thousandths),
             layer: status.and_then(|status| status.layer),
             layers: status.and_then(|status| status.layers),
@@ -92,7 +85,7 @@ impl Printer {
             armed: self.armed(),
             action: self.memory.on_failure.unwrap_or(self.setup.act.on_failure),
             false_alarms_per_100h: self.detect().act_false_alarms_per_100h,
-            snoozed_until: self.snoozed_until_ms.map(|until| Self::wall_time(now, until)),
+            snoozed_until: self.snoozed_until.map(|until| unix_seconds(until.unix_ms)),
             cameras: self
                 .cameras
                 .keys()
@@ -127,12 +120,12 @@ impl Printer {
         }
     }
 
-    fn incident_document(&self, now: Now) -> Option<IncidentDocument> {
+    fn incident_document(&self) -> Option<IncidentDocument> {
         let incident = self.incident.as_ref()?;
         let (stage, acts_at) = match incident.stage {
             Stage::Suspect => ("suspect", None),
             Stage::Alert => ("alert", None),
-            Stage::Veto { until_ms } => ("veto", Some(Self::wall_time(now, until_ms))),
+            Stage::Veto { until_unix_ms, .. } => ("veto", Some(unix_seconds(until_unix_ms))),
             Stage::Acted => ("acted", None),
         };
         Some(IncidentDocument {

@@ -1,9 +1,10 @@
 //! The link and the print's life: jobs begin, pause, resume and end as the printer reports it.
 
 use super::Printer;
+use crate::core::action::Standing;
 use crate::core::contract::Output;
 use crate::core::event::EventKind;
-use crate::core::print::Job;
+use crate::core::print::{Job, Phase};
 use crate::core::types::{KlippyState, LinkStatus, Now, PrintState, PrinterAction, PrinterStatus};
 
 impl Printer {
@@ -14,18 +15,25 @@ impl Printer {
             self.online = Some(online);
             self.outputs.push_back(Output::Availability { printer: self.name.clone(), online });
         }
-        let before = self.status().map(|status| status.print);
         self.link = Some(link);
-        let Some(status) = self.status().cloned() else { return };
-        match status.klippy {
-            KlippyState::Ready => self.follow_job(now, before, &status),
-            // A restart: what became of the job is seen when Klippy is ready again.
-            KlippyState::Startup | KlippyState::Disconnected => {}
-            KlippyState::Shutdown | KlippyState::Error => self.end_job(now, "error"),
+        let status = self.status().cloned();
+        match status {
+            Some(status) if status.klippy == KlippyState::Ready => self.follow_job(now, &status),
+            Some(PrinterStatus { klippy: KlippyState::Shutdown | KlippyState::Error, .. }) => {
+                self.end_job(now, "error");
+            }
+            // A restart, or no link: what became of the job is seen afterwards.
+            Some(_) | None => {
+                if let Some(job) = &mut self.job {
+                    job.lose_sight(now);
+                }
+            }
         }
     }
 
-    fn follow_job(&mut self, now: Now, before: Option<PrintState>, status: &PrinterStatus) {
+    fn follow_job(&mut self, now: Now, status: &PrinterStatus) {
+        let before = self.job.as_ref().map(|job| job.state);
+        let continues = self.job.as_mut().is_some_and(|job| job.continues_in(now, status));
         if !status.print.is_active() {
             let outcome = match status.print {
                 PrintState::Complete => "complete",
@@ -36,47 +44,55 @@ impl Printer {
             self.end_job(now, outcome);
             return;
         }
-        let continues = self.job.as_mut().map(|job| job.continues_in(status));
-        if continues == Some(false) {
+        if continues {
+            match (before, status.print) {
+                (Some(PrintState::Printing), PrintState::Paused) => self.on_paused(now, status),
+                (Some(PrintState::Paused), PrintState::Printing) => self.on_resumed(now),
+                (_, _) => {}
+            }
+        } else {
             self.end_job(now, "unknown");
-        }
-        if continues != Some(true) {
             self.begin_job(now, status);
-            return;
         }
-        match (before, status.print) {
-            (Some(PrintState::Printing), PrintState::Paused) => self.on_paused(now, status),
-            (Some(PrintState::Paused), PrintState::Printing) => self.on_resumed(now),
-            (_, _) => {}
+        self.enter_phase(now, Phase::of(status));
+    }
+
+    /// Frames count from the moment on at which the phase lets them: what was taken before shows something else.
+    fn enter_phase(&mut self, now: Now, phase: Phase) {
+        if phase.frames_count() && !self.phase.frames_count() {
+            self.counts_from_ms = now.mono_ms;
+            for camera in self.cameras.values_mut() {
+                camera.detector.interrupt();
+            }
         }
+        self.phase = phase;
     }
 
     fn begin_job(&mut self, now: Now, status: &PrinterStatus) {
         self.job = Some(Job::begin(now, status));
+        self.job_from_ms = now.mono_ms;
         for camera in self.cameras.values_mut() {
-            camera.detector.new_print();
-            camera.scored_ms = None;
-            camera.last = None;
+            camera.begin_print(now);
         }
         self.event(now, EventKind::PrintStarted { filename: status.filename.clone() });
     }
 
     fn end_job(&mut self, now: Now, outcome: &str) {
-        let Some(job) = self.job.clone() else { return };
+        let Some(job) = self.job.as_ref() else { return };
+        let duration_s = job.total_s;
         if outcome == "cancelled" {
             let (by, incident) = self.who(&PrinterAction::Cancel);
             self.event(now, EventKind::Cancelled { incident, by });
         }
         self.settle_pending_of_ended_job(now);
         self.close_incident(now, "the print ended");
-        let duration_s = (now.unix_ms - job.started_unix_ms).max(0) as f64 / 1000.0;
         self.event(now, EventKind::PrintEnded { outcome: outcome.to_owned(), duration_s });
         self.job = None;
-        self.memory.lifetime = self
-            .cameras
-            .iter()
-            .map(|(name, camera)| (name.clone(), camera.detector.tsd.lifetime))
-            .collect();
+        self.phase = Phase::Idle;
+        for (name, camera) in &mut self.cameras {
+            self.memory.lifetime.insert(name.clone(), camera.detector.tsd.lifetime);
+            camera.begin_print(now);
+        }
     }
 
     fn on_paused(&mut self, now: Now, status: &PrinterStatus) {
@@ -90,16 +106,18 @@ impl Printer {
         if self.incident.is_some() {
             self.close_incident(now, "the print was resumed");
             for camera in self.cameras.values_mut() {
-                camera.detector.forget();
+                camera.forget();
             }
         }
     }
 
-    /// Who asked for what the printer now reports.
+    /// Who asked for what the printer now reports. An attempt that was refused is not what brought it about.
     fn who(&self, action: &PrinterAction) -> (String, Option<String>) {
         self.pending
             .iter()
-            .find(|pending| pending.action == *action)
+            .find(|pending| {
+                pending.action == *action && matches!(pending.standing, Standing::Sent { .. })
+            })
             .map_or(("printer".to_owned(), None), |pending| {
                 (pending.origin.by(), pending.origin.incident())
             })

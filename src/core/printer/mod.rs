@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, VecDeque};
 pub use self::commands::Asked;
 
 use super::action::Pending;
-use super::contract::{Output, PrinterMemory, PrinterSetup};
-use super::detect::{DetectSettings, Detector};
+use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
+use super::detect::{DetectSettings, Detector, Level};
 use super::document::{IncidentDocument, StateDocument, unix_seconds};
 use super::event::{EVENT_SCHEMA, Event, EventKind};
 use super::incident::{Incident, Stage};
 use super::print::{Job, Phase};
 use super::types::{FrameScore, LinkStatus, Name, Now, PrinterStatus, SourceReport};
-use super::watch::Watch;
+use super::watch::{CameraView, Watch};
 
 /// One camera of this printer.
 #[derive(Debug, Default)]
@@ -31,7 +31,65 @@ struct Camera {
     last: Option<FrameScore>,
     /// The last score with dismissed regions left out.
     counted: f32,
+    /// The worst frame since this camera became suspicious, and what it counted.
+    peak: Option<(f32, FrameScore)>,
     interval_ms: Option<u64>,
+}
+
+impl Camera {
+    /// Begins a new print: nothing of the last one counts.
+    fn begin_print(&mut self, now: Now) {
+        self.detector.new_print();
+        self.wanted_ms = now.mono_ms;
+        self.scored_ms = None;
+        self.last = None;
+        self.counted = 0.0;
+        self.peak = None;
+    }
+
+    /// Forgets the evidence.
+    fn forget(&mut self) {
+        self.detector.forget();
+        self.peak = None;
+    }
+
+    /// For the rest of this print, what it shows of the incident counts for nothing there.
+    fn dismiss(&mut self) {
+        let accused = self.detector.level() > Level::Clear;
+        if let Some((_, worst)) = &self.peak {
+            self.detector.dismiss(worst, accused);
+        }
+        if let Some(last) = &self.last {
+            self.detector.dismiss(last, false);
+        }
+        self.forget();
+    }
+
+    fn view<'a>(&'a self, name: &'a Name, watch: &WatchSettings) -> CameraView<'a> {
+        CameraView {
+            name: name.as_str(),
+            report: self.report.as_ref(),
+            wanted_ms: self.wanted_ms,
+            scored_ms: self.scored_ms,
+            interval_ms: self.interval_ms.unwrap_or(watch.clear_interval_ms),
+        }
+    }
+}
+
+/// A moment by both clocks, as they stood when it was fixed.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    mono_ms: u64,
+    unix_ms: i64,
+}
+
+impl Moment {
+    fn after(now: Now, ms: u64) -> Self {
+        Self {
+            mono_ms: now.mono_ms.saturating_add(ms),
+            unix_ms: now.unix_ms.saturating_add_unsigned(ms),
+        }
+    }
 }
 
 /// A snapshot that was asked for.
@@ -40,6 +98,7 @@ struct SnapshotTicket {
     ticket: u64,
     client: Name,
     request: String,
+    until_ms: u64,
 }
 
 /// One printer's whole state.
@@ -53,18 +112,25 @@ pub struct Printer {
     link: Option<LinkStatus>,
     online: Option<bool>,
     job: Option<Job>,
+    /// What the printer did when it was last in sight.
+    phase: Phase,
+    /// Frames of this job were taken from here on, monotonic ms.
+    job_from_ms: u64,
+    /// Frames count from here on, monotonic ms.
+    counts_from_ms: u64,
     cameras: BTreeMap<Name, Camera>,
     incident: Option<Incident>,
     incidents: u64,
     pending: Vec<Pending>,
     snapshots: Vec<SnapshotTicket>,
-    snoozed_until_ms: Option<u64>,
+    snoozed_until: Option<Moment>,
     watch: Watch,
     model: Option<String>,
     model_fault: Option<String>,
     self_test_passed: Option<bool>,
     told_state: Option<StateDocument>,
-    told_incident: Option<IncidentDocument>,
+    /// `None` until something was told: an incident of an earlier run may still stand on the bus.
+    told_incident: Option<Option<IncidentDocument>>,
     outputs: VecDeque<Output>,
 }
 
@@ -97,12 +163,15 @@ impl Printer {
             link: None,
             online: None,
             job: None,
+            phase: Phase::Idle,
+            job_from_ms: 0,
+            counts_from_ms: 0,
             cameras,
             incident: None,
             incidents: 0,
             pending: Vec::new(),
             snapshots: Vec::new(),
-            snoozed_until_ms: None,
+            snoozed_until: None,
             watch: Watch::Off,
             model: None,
             model_fault: None,
@@ -135,9 +204,10 @@ impl Printer {
 
     /// What is due at `now`, whatever the input was: deadlines, the incident's next step, documents.
     pub fn settle(&mut self, now: Now, next_id: &mut u64) {
-        if self.snoozed_until_ms.is_some_and(|until| now.mono_ms >= until) {
-            self.snoozed_until_ms = None;
+        if self.snoozed_until.is_some_and(|until| now.mono_ms >= until.mono_ms) {
+            self.snoozed_until = None;
         }
+        self.give_up_snapshots(now);
         self.check_pending(now, next_id);
         self.step_incident(now, next_id);
         self.sample(now);
@@ -151,18 +221,20 @@ impl Printer {
         outputs.append(&mut self.outputs);
     }
 
-    /// When something is due at the latest, monotonic ms.
-    pub fn next_deadline_ms(&self) -> Option<u64> {
+    /// When something is due at the latest, monotonic ms. What was due by `after_ms` waits for an input, not for time.
+    pub fn next_deadline_ms(&self, after_ms: u64) -> Option<u64> {
         let veto = self.incident.as_ref().and_then(|incident| match incident.stage {
-            Stage::Veto { until_ms } => Some(until_ms),
+            Stage::Veto { until_ms, .. } => Some(until_ms),
             Stage::Suspect | Stage::Alert | Stage::Acted => None,
         });
         self.pending
             .iter()
             .map(Pending::deadline_ms)
             .chain(veto)
-            .chain(self.snoozed_until_ms)
-            .chain(self.stale_deadline_ms())
+            .chain(self.snoozed_until.map(|until| until.mono_ms))
+            .chain(self.snapshots.iter().map(|open| open.until_ms))
+            .chain(self.stale_deadlines_ms())
+            .filter(|&deadline| deadline > after_ms)
             .min()
     }
 
@@ -181,15 +253,6 @@ impl Printer {
         match &self.link {
             Some(LinkStatus::Up(status)) => Some(status),
             Some(LinkStatus::Down { .. }) | None => None,
-        }
-    }
-
-    /// The phase; that of the last known status while the link is down and a job was on.
-    fn phase(&self) -> Phase {
-        match (self.status(), &self.job) {
-            (Some(status), Some(_)) => Phase::of(status),
-            (None, Some(_)) => Phase::Printing,
-            (_, None) => Phase::Idle,
         }
     }
 

@@ -1,20 +1,25 @@
 //! Scores, the incident's steps, and whether anybody is really watching.
 
-use super::Printer;
+use super::{Camera, Printer};
 use crate::core::action::Origin;
 use crate::core::command::ActionChoice;
 use crate::core::contract::Output;
 use crate::core::detect::Level;
+use crate::core::detect::statistic::is_usable;
 use crate::core::event::EventKind;
 use crate::core::incident::{Circumstances, Incident, Stage, Step};
 use crate::core::types::{
-    FrameScore, ModelFacts, Name, Now, PrintState, PrinterAction, ScoredBox, SourceReport,
+    FrameScore, KlippyState, ModelFacts, Name, Now, PrintState, PrinterAction, ScoredBox,
+    SourceReport,
 };
-use crate::core::watch::{CameraView, Watch, of_camera, of_cameras, stale_at_ms};
+use crate::core::watch::{CameraView, Watch, can_testify, of_camera, of_cameras, stale_at_ms};
+
+/// How many boxes an event carries at most; the most probable come first.
+const BOXES_TOLD: usize = 32;
 
 /// Boxes as events carry them.
 pub(super) fn corners(boxes: &[ScoredBox]) -> Vec<[f32; 5]> {
-    boxes.iter().map(|b| [b.x0, b.y0, b.x1, b.y1, b.p]).collect()
+    boxes.iter().take(BOXES_TOLD).map(|b| [b.x0, b.y0, b.x1, b.y1, b.p]).collect()
 }
 
 impl Printer {
@@ -27,21 +32,32 @@ impl Printer {
         score: FrameScore,
         model: &ModelFacts,
     ) {
-        let counts = self.phase().frames_count();
+        let phase_counts = self.phase.frames_count() && taken_ms >= self.counts_from_ms;
         let settings = self.detect();
         let Some(camera) = self.cameras.get_mut(camera) else { return };
-        if self.job.is_none() || camera.scored_ms.is_some_and(|last| taken_ms < last) {
+        if self.job.is_none()
+            || taken_ms < self.job_from_ms
+            || camera.scored_ms.is_some_and(|last| taken_ms < last)
+            || !is_usable(model.score_rule, &score)
+        {
             return;
         }
         camera.scored_ms = Some(taken_ms);
+        let counts = phase_counts && can_testify(camera.report.as_ref());
         if counts {
             camera.counted = camera.detector.add(taken_ms, &score, model, &settings);
+            if camera.detector.level() == Level::Clear {
+                camera.peak = None;
+            } else if camera.peak.as_ref().is_none_or(|(worst, _)| camera.counted >= *worst) {
+                camera.peak = Some((camera.counted, score.clone()));
+            }
         } else {
-            camera.counted = score.score;
+            camera.counted = score.score.min(1.0);
+            camera.detector.interrupt();
         }
         camera.last = Some(score);
         if counts {
-            self.open_incident_if_suspect(now);
+            self.follow_incident(now);
         }
     }
 
@@ -76,12 +92,15 @@ impl Printer {
         worst
     }
 
-    fn open_incident_if_suspect(&mut self, now: Now) {
-        let Some((camera, level)) = self.worst() else { return };
-        let camera = camera.clone();
-        if self.incident.is_some() || level < Level::Suspect || self.snoozed_until_ms.is_some() {
-            if let Some(incident) = &mut self.incident
-                && let Some(seen) = self.cameras.get(&incident.camera)
+    /// How worrying it is.
+    pub(super) fn level(&self) -> Level {
+        self.worst().map_or(Level::Clear, |(_, level)| level)
+    }
+
+    /// Shows the newest frame in the open incident, or opens one.
+    fn follow_incident(&mut self, now: Now) {
+        if let Some(incident) = &mut self.incident {
+            if let Some(seen) = self.cameras.get(&incident.camera)
                 && let Some(last) = &seen.last
             {
                 incident.boxes.clone_from(&last.boxes);
@@ -89,6 +108,11 @@ impl Printer {
             }
             return;
         }
+        let Some((camera, level)) = self.worst() else { return };
+        if level < Level::Suspect || self.snoozed_until.is_some() {
+            return;
+        }
+        let camera = camera.clone();
         self.incidents += 1;
         let id = format!("{}-{}-i{}", self.boot, self.name, self.incidents);
         let seen = self.cameras.get(&camera);
@@ -130,21 +154,33 @@ impl Printer {
         }
     }
 
+    /// Whether people let the daemon act by itself now.
     fn may_act(&self) -> bool {
-        self.armed()
-            && self.snoozed_until_ms.is_none()
-            && self.action_of_policy().is_some()
-            && self.status().is_some_and(|status| status.print == PrintState::Printing)
+        let paused = self.job.as_ref().is_some_and(|job| job.state == PrintState::Paused);
+        self.armed() && self.snoozed_until.is_none() && self.action_of_policy().is_some() && !paused
+    }
+
+    /// Whether the printer could do it now. While somebody's own pause or cancel is under way it is theirs; should it
+    /// fail, the daemon acts.
+    fn can_act(&self) -> bool {
+        let theirs = self.pending.iter().any(|pending| {
+            !matches!(pending.action, PrinterAction::ExcludeObject { .. })
+                && matches!(pending.origin, Origin::Client { .. })
+        });
+        let running = self.status().is_some_and(|status| {
+            status.klippy == KlippyState::Ready && status.print == PrintState::Printing
+        });
+        running && !theirs
     }
 
     pub(super) fn step_incident(&mut self, now: Now, next_id: &mut u64) {
         // Each step changes the stage or ends the incident, so this ends; four is every stage once.
         for _ in 0..4 {
-            let level = self.worst().map_or(Level::Clear, |(_, level)| level);
             let circumstances = Circumstances {
-                level,
+                level: self.level(),
                 may_act: self.may_act(),
-                snoozed: self.snoozed_until_ms.is_some(),
+                can_act: self.can_act(),
+                snoozed: self.snoozed_until.is_some(),
                 now_ms: now.mono_ms,
                 veto_ms: self.setup.act.veto_ms,
             };
@@ -156,7 +192,11 @@ impl Printer {
                     incident.stage = Stage::Alert;
                     self.alert(now);
                 }
-                Step::StartVeto { until_ms } => incident.stage = Stage::Veto { until_ms },
+                Step::StartVeto { until_ms } => {
+                    let ahead_ms = until_ms.saturating_sub(now.mono_ms);
+                    let until_unix_ms = now.unix_ms.saturating_add_unsigned(ahead_ms);
+                    incident.stage = Stage::Veto { until_ms, until_unix_ms };
+                }
                 Step::StopVeto => incident.stage = Stage::Alert,
                 Step::Act => {
                     incident.stage = Stage::Acted;
@@ -208,7 +248,7 @@ impl Printer {
 
     /// Tells the scheduler how often to score: slow while clear, fast while suspect, not at all without a print.
     pub(super) fn sample(&mut self, now: Now) {
-        let wanted = self.phase().wants_frames() && self.model.is_some();
+        let wanted = self.phase.wants_frames() && self.model.is_some();
         let watch = self.setup.watch;
         for (name, camera) in &mut self.cameras {
             let interval_ms = wanted.then_some(if camera.detector.level() > Level::Clear {
@@ -232,25 +272,26 @@ impl Printer {
     }
 
     fn views(&self) -> impl Iterator<Item = CameraView<'_>> {
-        self.cameras.iter().map(|(name, camera)| CameraView {
-            name: name.as_str(),
-            report: camera.report.as_ref(),
-            wanted_ms: camera.wanted_ms,
-            scored_ms: camera.scored_ms,
-            interval_ms: camera.interval_ms.unwrap_or(self.setup.watch.clear_interval_ms),
-        })
+        self.cameras.iter().map(|(name, camera)| camera.view(name, &self.setup.watch))
     }
 
-    pub(super) fn stale_deadline_ms(&self) -> Option<u64> {
-        if !self.phase().wants_frames() || matches!(self.watch, Watch::Blind { .. }) {
-            return None;
-        }
-        self.views().map(|view| stale_at_ms(&view)).min()
+    /// Whether a camera's last score tells of the print as it is now.
+    pub(super) fn is_seeing(&self, now: Now, name: &Name, camera: &Camera) -> bool {
+        let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch));
+        self.phase.wants_frames()
+            && self.model.is_some()
+            && matches!(watch, Watch::Watching | Watch::Degraded { .. })
+    }
+
+    pub(super) fn stale_deadlines_ms(&self) -> impl Iterator<Item = u64> {
+        let wanted = self.phase.wants_frames() && self.model.is_some();
+        self.views().filter(move |_| wanted).map(|view| stale_at_ms(&view))
     }
 
     pub(super) fn judge_watch(&mut self, now: Now) {
         let watch = self.watch_now(now);
-        if watch == self.watch {
+        if !watch.differs_in_kind(&self.watch) {
+            self.watch = watch;
             return;
         }
         let kind = match &watch {
@@ -270,7 +311,7 @@ impl Printer {
     }
 
     fn watch_now(&self, now: Now) -> Watch {
-        if !self.phase().wants_frames() {
+        if !self.phase.wants_frames() {
             return Watch::Off;
         }
         if self.model.is_none() {
@@ -278,19 +319,23 @@ impl Printer {
             return Watch::Blind { fault: None, why };
         }
         let seen = of_cameras(self.views().map(|view| of_camera(now.mono_ms, &view)).collect());
-        match (self.status(), &seen) {
-            (None, Watch::Watching) => Watch::Degraded {
-                fault: None,
-                why: "the printer's Moonraker cannot be reached: nothing can be done to it".into(),
-            },
-            (_, _) if seen == Watch::Watching && self.self_test_passed == Some(false) => {
-                Watch::Degraded {
-                    fault: None,
-                    why: "the self-test did not fire: the known failure picture scores too low"
-                        .into(),
-                }
+        match (self.why_hands_are_tied(), seen) {
+            (Some(why), Watch::Watching) => Watch::Degraded { fault: None, why: why.to_owned() },
+            (_, seen) => seen,
+        }
+    }
+
+    /// What takes the worth from seeing well.
+    fn why_hands_are_tied(&self) -> Option<&'static str> {
+        match self.status() {
+            None => Some("the printer's Moonraker cannot be reached: nothing can be done to it"),
+            Some(status) if status.klippy != KlippyState::Ready => {
+                Some("Klipper is not ready: nothing can be done to the printer")
             }
-            (_, _) => seen,
+            Some(_) if self.self_test_passed == Some(false) => {
+                Some("the self-test did not fire: the known failure picture scores too low")
+            }
+            Some(_) => None,
         }
     }
 }

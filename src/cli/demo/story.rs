@@ -1,0 +1,193 @@
+//! The story: a print goes wrong and is stopped, somebody without the right is refused, a good print is left alone.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::PRINTER;
+use super::audience::Audience;
+use crate::core::event::EventKind;
+use crate::core::types::PrintState;
+use crate::mqtt::requester::Requester;
+use crate::mqtt::wire::{Delivery, Qos};
+use crate::sim::film::{Film, until_extruding};
+use crate::sim::klippy::Print;
+use crate::sim::stage::{BASE, PrinterRig};
+
+/// Everybody on the stage.
+pub struct Story<'a> {
+    /// The printer.
+    pub printer: &'a PrinterRig,
+    /// What the camera shows.
+    pub film: &'a Film,
+    /// What the observer sees.
+    pub audience: Audience,
+    /// May view.
+    pub observer: Requester,
+    /// May view, vote and pause.
+    pub household: Requester,
+    /// May do everything.
+    pub owner: Requester,
+    /// How much faster than life.
+    pub speed: f64,
+    /// What was to be observed, and whether it was.
+    pub checks: Vec<(&'static str, bool)>,
+}
+
+/// Nothing in this story takes longer.
+const PATIENCE: Duration = Duration::from_secs(40);
+const ANSWER: Duration = Duration::from_secs(15);
+
+impl Story<'_> {
+    /// Tells it all; ends early when something does not happen.
+    pub async fn tell(&mut self) -> anyhow::Result<()> {
+        self.bad_print().await?;
+        self.commands().await?;
+        self.good_print().await
+    }
+
+    fn check(&mut self, what: &'static str, held: bool) {
+        self.checks.push((what, held));
+    }
+
+    fn start(&self, file: &str, seconds: f64) -> anyhow::Result<()> {
+        // `duration` is simulated time.
+        let duration = Duration::from_secs_f64(seconds * self.speed);
+        self.printer.klippy.start_print(Print { duration, ..Print::new(file) })?;
+        Ok(())
+    }
+
+    async fn bad_print(&mut self) -> anyhow::Result<()> {
+        let seen = &mut self.audience;
+        seen.event("the self-test", PATIENCE, |kind| {
+            matches!(kind, EventKind::SelfTest { passed: true, .. }).then_some(())
+        })
+        .await?;
+        self.check("the known failure picture fired before anything else", true);
+        self.audience.tell("printer   starts benchy.gcode");
+        self.start("benchy.gcode", 300.0)?;
+        let seen = &mut self.audience;
+        seen.event("the start of the print", PATIENCE, |kind| {
+            matches!(kind, EventKind::PrintStarted { .. }).then_some(())
+        })
+        .await?;
+        seen.event("watching", PATIENCE, |kind| matches!(kind, EventKind::Watching).then_some(()))
+            .await?;
+        self.check("the print's start and that it is watched", true);
+        until_extruding(&self.printer.klippy).await;
+        tokio::time::sleep(Duration::from_secs_f64(8.0 / self.speed)).await;
+        let quiet = !self.audience.events.iter().any(|event| is_alarm(&event.kind));
+        self.check("no suspicion while the print went well", quiet);
+
+        self.audience.tell("printer   the part comes loose: strands go everywhere");
+        self.film.fail(Duration::from_secs_f64(5.0 / self.speed));
+        let seen = &mut self.audience;
+        seen.event("suspicion", PATIENCE, |kind| {
+            matches!(kind, EventKind::Suspect { .. }).then_some(())
+        })
+        .await?;
+        let incident = seen
+            .event("the alert", PATIENCE, |kind| {
+                if let EventKind::Alert { incident, .. } = kind {
+                    Some(incident.clone())
+                } else {
+                    None
+                }
+            })
+            .await?;
+        self.check("suspicion, then the alert", true);
+        let by = self
+            .audience
+            .event("the pause", PATIENCE, |kind| {
+                let EventKind::Paused { incident: Some(of), by, .. } = kind else { return None };
+                (*of == incident).then(|| by.clone())
+            })
+            .await?;
+        let really = self.printer.klippy.snapshot().print == PrintState::Paused;
+        self.check("the pause, confirmed by the printer", by == "strandwatch" && really);
+        let arrived = self.audience.picture(ANSWER).await.is_ok();
+        self.check("the annotated frame", arrived);
+        Ok(())
+    }
+
+    async fn commands(&mut self) -> anyhow::Result<()> {
+        self.audience.tell("observer  asks to cancel the print");
+        let answer = self.observer.request(PRINTER, "cancel", &request("o-1"), ANSWER).await?;
+        self.audience.tell(format_args!("answer    {answer}"));
+        let paused = self.printer.klippy.snapshot().print == PrintState::Paused;
+        self.check(
+            "the observer's cancel was refused, and nothing moved",
+            status(&answer) == "refused" && paused,
+        );
+
+        self.audience.tell("observer  publishes on the owner's topic instead");
+        let topic = format!("{BASE}/client/owner/request/{PRINTER}/cancel");
+        let delivery = Delivery { qos: Qos::AtLeastOnce, retain: false, expiry: None };
+        let body = request("o-2").to_string().into_bytes();
+        let spoof = self.observer.publish(topic, body, delivery).await;
+        let refused = spoof.is_err();
+        if let Err(refusal) = spoof {
+            self.audience.tell(format_args!("broker    {refusal}"));
+        }
+        self.check("the broker refused the observer in the owner's name", refused);
+
+        self.audience.tell("household confirms the failure");
+        let answer = self.household.request(PRINTER, "confirm", &request("h-1"), ANSWER).await?;
+        self.audience.tell(format_args!("answer    {answer}"));
+        self.check("the household's vote counted", status(&answer) == "ok");
+
+        self.audience.tell("owner     cancels the print");
+        let answer = self.owner.request(PRINTER, "cancel", &request("w-1"), ANSWER).await?;
+        self.audience.tell(format_args!("answer    {answer}"));
+        let by = self
+            .audience
+            .event("the cancellation", PATIENCE, |kind| {
+                if let EventKind::Cancelled { by, .. } = kind { Some(by.clone()) } else { None }
+            })
+            .await?;
+        self.check("the owner's cancel was done", status(&answer) == "ok" && by == "owner");
+        self.audience
+            .event("the end of the print", PATIENCE, |kind| {
+                matches!(kind, EventKind::PrintEnded { .. }).then_some(())
+            })
+            .await
+    }
+
+    async fn good_print(&mut self) -> anyhow::Result<()> {
+        self.film.clean_up();
+        let before = self.audience.events.len();
+        self.audience.tell("printer   starts calibration-cube.gcode, which goes well");
+        self.start("calibration-cube.gcode", 15.0)?;
+        let outcome = self
+            .audience
+            .event("the end of the good print", PATIENCE, |kind| {
+                if let EventKind::PrintEnded { outcome, .. } = kind {
+                    Some(outcome.clone())
+                } else {
+                    None
+                }
+            })
+            .await?;
+        let seen = self.audience.events.get(before..).unwrap_or_default();
+        let watched = seen.iter().any(|event| event.kind == EventKind::Watching);
+        let quiet = !seen.iter().any(|event| is_alarm(&event.kind));
+        self.check(
+            "a good print was watched to its end and raised nothing",
+            outcome == "complete" && watched && quiet,
+        );
+        Ok(())
+    }
+}
+
+fn is_alarm(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Suspect { .. } | EventKind::Alert { .. } | EventKind::Acting { .. })
+}
+
+fn request(id: &str) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({ "id": format!("{id}-{}", now.as_millis()), "issued_at": now.as_secs() })
+}
+
+fn status(answer: &Value) -> &str {
+    answer.get("status").and_then(Value::as_str).unwrap_or_default()
+}

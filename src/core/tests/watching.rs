@@ -1,0 +1,242 @@
+//! Whether anybody is really watching. Doubt is never "clear".
+
+use super::scenario::{Scenario, frame, model, name};
+use crate::core::contract::Input;
+use crate::core::types::{PrintState, SourceFault, SourceHealth};
+
+fn blind(fault: SourceFault) -> SourceHealth {
+    SourceHealth::Blind { fault, why: "no route to host".to_owned() }
+}
+
+fn impaired(fault: SourceFault) -> SourceHealth {
+    SourceHealth::Impaired { fault, why: "see for yourself".to_owned() }
+}
+
+#[test]
+fn nothing_is_watched_and_nothing_is_clear_without_a_print() {
+    let mut scenario = Scenario::new();
+    scenario.report(|_| {});
+    assert_eq!(scenario.state()["watch"], "off");
+    assert_eq!(scenario.state()["verdict"], "unknown");
+}
+
+#[test]
+fn the_first_score_makes_it_watching() {
+    let mut scenario = Scenario::new();
+    scenario.start_print("a.gcode");
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    assert_eq!(scenario.state()["why"], "waiting for the first score of this print");
+    scenario.score(0.0).for_secs(1);
+    assert_eq!(scenario.state()["verdict"], "clear");
+    assert_eq!(scenario.event_names(), ["print_started", "watching"]);
+}
+
+#[test]
+fn scores_that_stay_away_make_it_blind_and_scores_that_return_heal_it() {
+    let mut scenario = Scenario::printing();
+    scenario.wait(60);
+    assert_eq!(scenario.event_names(), ["blind"], "within two intervals and ten seconds");
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    assert_eq!(scenario.state()["score"], serde_json::Value::Null);
+    scenario.forget().score(0.0).for_secs(1);
+    assert_eq!(scenario.event_names(), ["watching"]);
+    assert_eq!(scenario.state()["verdict"], "clear");
+}
+
+#[test]
+fn a_first_score_that_never_comes_is_blindness_too() {
+    let mut scenario = Scenario::new();
+    scenario.start_print("a.gcode").wait(60);
+    assert_eq!(scenario.state()["watch"], "blind");
+}
+
+#[test]
+fn a_camera_that_says_it_is_blind_is_believed_at_once() {
+    let mut scenario = Scenario::printing();
+    for fault in [
+        SourceFault::Unreachable,
+        SourceFault::Vanished,
+        SourceFault::Stalled,
+        SourceFault::Undecodable,
+    ] {
+        scenario.forget().camera(blind(fault));
+        assert_eq!(scenario.state()["watch"], "blind", "{fault:?}");
+        assert_eq!(scenario.state()["verdict"], "unknown");
+        assert_eq!(scenario.event_names(), ["blind"]);
+        scenario.camera(SourceHealth::Seeing);
+        assert_eq!(scenario.state()["watch"], "watching");
+    }
+}
+
+#[test]
+fn a_picture_that_shows_nothing_is_blindness_though_it_scores() {
+    for fault in [SourceFault::Frozen, SourceFault::Dark, SourceFault::Overexposed] {
+        let mut scenario = Scenario::printing();
+        scenario.camera(impaired(fault)).score(0.0).for_secs(5);
+        assert_eq!(scenario.state()["watch"], "blind", "{fault:?}");
+        assert_eq!(scenario.state()["verdict"], "unknown");
+    }
+    let mut scenario = Scenario::printing();
+    scenario.camera(impaired(SourceFault::Blurred)).score(0.0).for_secs(5);
+    assert_eq!(scenario.state()["watch"], "degraded");
+    assert_eq!(scenario.state()["verdict"], "unknown");
+}
+
+#[test]
+fn a_picture_that_shows_nothing_is_no_evidence_either_way() {
+    for health in [impaired(SourceFault::Dark), blind(SourceFault::Stalled)] {
+        let mut scenario = Scenario::in_veto();
+        let evidence = scenario.state()["evidence"].clone();
+        scenario.camera(health.clone()).score(0.0).for_secs(50);
+        assert_eq!(scenario.state()["evidence"], evidence, "the light going out is no all-clear");
+        let mut scenario = Scenario::printing();
+        scenario.camera(health).score(0.9).for_secs(300);
+        assert_eq!(scenario.state()["evidence"], 0.0);
+    }
+}
+
+#[test]
+fn a_change_of_wording_is_shown_and_not_announced_again() {
+    let mut scenario = Scenario::printing();
+    for seconds in 0..50 {
+        let why = format!("no frame for {seconds} s");
+        scenario.camera(SourceHealth::Blind { fault: SourceFault::Stalled, why });
+    }
+    assert_eq!(scenario.event_names(), ["blind"]);
+    assert_eq!(scenario.state()["why"], "camera cam: no frame for 49 s");
+}
+
+#[test]
+fn one_dead_camera_of_two_degrades_and_does_not_spin() {
+    let mut scenario = Scenario::printing_with(|setup| {
+        setup.printers.get_mut(&name("voron")).unwrap().cameras.push(name("side"));
+    });
+    scenario.score(0.0).for_secs(120);
+    assert_eq!(scenario.state()["watch"], "degraded");
+    let due_ms = scenario.core.next_deadline_ms().unwrap();
+    assert!(due_ms > scenario.now.mono_ms);
+    scenario.wait(60);
+    assert_eq!(scenario.state()["watch"], "blind", "and the second one's silence is noticed");
+}
+
+#[test]
+fn a_lost_link_degrades() {
+    let mut scenario = Scenario::printing();
+    scenario.link_down().score(0.0).for_secs(10);
+    assert_eq!(scenario.state()["watch"], "degraded");
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    assert_eq!(scenario.event_names(), ["degraded"]);
+}
+
+#[test]
+fn a_failed_self_test_degrades_until_one_passes() {
+    let mut scenario = Scenario::printing();
+    let test = |passed| Input::SelfTest { passed, score: Some(0.1), detail: String::new() };
+    scenario.input(test(false)).score(0.0).for_secs(1);
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    scenario.input(test(true)).score(0.0).for_secs(1);
+    assert_eq!(scenario.state()["verdict"], "clear");
+    assert_eq!(scenario.event_names(), ["self_test", "degraded", "self_test", "watching"]);
+}
+
+#[test]
+fn without_a_model_it_is_blind() {
+    let mut scenario = Scenario::printing();
+    scenario.input(Input::Model { model: Err("models/a.onnx: hash differs".to_owned()) });
+    assert_eq!(scenario.state()["watch"], "blind");
+    assert_eq!(scenario.state()["why"], "models/a.onnx: hash differs");
+    scenario.score(0.0).for_secs(1);
+    assert_eq!(
+        scenario.state()["verdict"],
+        "unknown",
+        "a score that was under way changes nothing"
+    );
+}
+
+#[test]
+fn a_model_that_can_tell_nothing_apart_is_no_model() {
+    type Spoil = fn(&mut crate::core::types::Calibration);
+    let spoilt: [Spoil; 4] = [
+        |c| *c = crate::core::types::Calibration { score: vec![], log_likelihood_ratio: vec![] },
+        |c| c.score[0] = 1.0,
+        |c| c.log_likelihood_ratio[1] = f32::NAN,
+        |c| c.log_likelihood_ratio.truncate(1),
+    ];
+    for spoil in spoilt {
+        let mut facts = model();
+        spoil(&mut facts.calibration);
+        let mut scenario = Scenario::printing();
+        scenario.input(Input::Model { model: Ok(facts) }).score(0.0).for_secs(5);
+        assert_eq!(scenario.state()["watch"], "blind");
+    }
+}
+
+#[test]
+fn a_calibration_of_one_knot_is_borne() {
+    let mut facts = model();
+    facts.calibration.score = vec![0.5];
+    facts.calibration.log_likelihood_ratio = vec![-1.0];
+    let mut scenario = Scenario::printing();
+    scenario.input(Input::Model { model: Ok(facts) }).score(0.9).for_secs(60);
+    assert_eq!(scenario.state()["evidence"], 0.0);
+}
+
+#[test]
+fn what_is_no_score_never_counts_as_a_good_frame() {
+    type Spoil = fn(&mut crate::core::types::FrameScore);
+    let spoilt: [Spoil; 9] = [
+        |s| s.map.cells[3] = f32::NAN,
+        |s| s.map.cells[3] = f32::INFINITY,
+        |s| s.map.cells[3] = -1.0,
+        |s| s.score = f32::NAN,
+        |s| s.boxes[0].p = f32::NAN,
+        |s| s.map.content = [f32::NAN; 4],
+        |s| s.map.content = [0.0; 4],
+        |s| s.map.cells.truncate(15),
+        |s| (s.map.columns, s.map.rows, s.map.cells) = (0, 0, vec![]),
+    ];
+    for (index, spoil) in spoilt.into_iter().enumerate() {
+        let mut bad = frame(0.0, 1, 1);
+        spoil(&mut bad);
+        let mut scenario = Scenario::printing();
+        scenario.frames(bad.clone()).for_secs(60);
+        assert_eq!(scenario.state()["watch"], "blind", "{index}");
+        let mut scenario = Scenario::in_veto();
+        let evidence = scenario.state()["evidence"].clone();
+        scenario.frames(bad).for_secs(30);
+        assert_eq!(scenario.state()["evidence"], evidence, "{index}");
+        scenario.score(0.9).for_secs(30);
+        assert_eq!(scenario.actions().len(), 1, "{index}: good frames afterwards still count");
+    }
+}
+
+#[test]
+fn a_score_above_one_counts_as_one() {
+    let mut scenario = Scenario::printing();
+    scenario.score(7.0).for_secs(12);
+    assert_eq!(scenario.state()["score"], 1.0);
+}
+
+#[test]
+fn a_pause_is_not_watched_and_a_resumed_print_must_be_seen_anew() {
+    let mut scenario = Scenario::printing();
+    scenario.print_state(PrintState::Paused);
+    assert_eq!(scenario.state()["watch"], "off");
+    scenario.wait(600).print_state(PrintState::Printing);
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    assert_eq!(scenario.state()["score"], serde_json::Value::Null, "the old score is old");
+    scenario.score(0.0).for_secs(1);
+    assert_eq!(scenario.state()["verdict"], "clear");
+}
+
+#[test]
+fn whoever_asks_just_before_the_tick_hears_what_is_true_now() {
+    let mut scenario = Scenario::printing();
+    // No tick was delivered: the daemon was held up.
+    scenario.now.mono_ms += 60_000;
+    scenario.now.unix_ms += 60_000;
+    let id = scenario.ask("observer", "status", serde_json::json!({}));
+    let replies = scenario.replies();
+    let reply = replies.iter().find(|reply| reply.body.id.as_deref() == Some(&id)).unwrap();
+    assert_eq!(reply.body.data.as_ref().unwrap()["verdict"], "unknown");
+}
