@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
+use crate::camera;
 use crate::core::types::FrameScore;
 use crate::ports::Frame;
 use crate::vision::annotate::{self, Notes};
@@ -18,7 +19,7 @@ use super::{Exit, OrExit, Outcome};
 /// Arguments of `strandwatch score`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Pictures (JPEG, PNG) or folders of them
+    /// Pictures (JPEG, PNG), videos, or folders of them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// One JSON object a line instead of a table
@@ -31,7 +32,7 @@ pub struct Arguments {
     model: ModelArguments,
 }
 
-/// Runs it: pictures that cannot be read are named and passed over, and the exit code then says so.
+/// Runs it: files that cannot be read are named and passed over, and the exit code then says so.
 pub fn run(arguments: Arguments) -> Outcome {
     let files = pictures::find(&arguments.paths).or_exit(Exit::Usage)?;
     let mut detector = arguments.model.load().or_exit(Exit::Usage)?;
@@ -40,13 +41,15 @@ pub fn run(arguments: Arguments) -> Outcome {
             .with_context(|| format!("cannot create the folder {}", folder.display()))
             .or_exit(Exit::Usage)?;
     }
-    let progress = Progress::new(files.len() as u64, "pictures");
+    let progress = Progress::new(files.len() as u64, "files");
     let mut report = Report { arguments: &arguments, progress: &progress, unreadable: 0 };
     report.heading();
     for file in &files {
-        match score_file(&mut detector, file) {
-            Ok((frame, score)) => report.frame(&detector, file, &frame, &score)?,
-            Err(error) => report.unreadable(&error),
+        for frame in frames(file) {
+            match frame.and_then(|frame| Ok((detector.score(&frame)?, frame))) {
+                Ok((score, frame)) => report.frame(&detector, file, &frame, &score)?,
+                Err(error) => report.unreadable(&error),
+            }
         }
         progress.step();
     }
@@ -54,10 +57,18 @@ pub fn run(arguments: Arguments) -> Outcome {
     Ok(if report.unreadable == 0 { Exit::Well } else { Exit::ProblemsFound })
 }
 
-fn score_file(detector: &mut Detector, file: &Path) -> anyhow::Result<(Frame, FrameScore)> {
-    let frame = picture::read(file)?;
-    let score = detector.score(&frame)?;
-    Ok((frame, score))
+/// The frames of a file, numbered from 0: a picture has one.
+fn frames(file: &Path) -> Box<dyn Iterator<Item = anyhow::Result<Frame>>> {
+    if !pictures::is_video(file) {
+        return Box::new(std::iter::once(picture::read(file).map_err(Into::into)));
+    }
+    match camera::files::frames(file, None) {
+        Ok(frames) => Box::new((0..).zip(frames).map(|(sequence, frame)| {
+            let frame = frame?;
+            Ok(Frame { sequence, ..frame })
+        })),
+        Err(error) => Box::new(std::iter::once(Err(error.into()))),
+    }
 }
 
 struct Report<'a> {
@@ -86,17 +97,18 @@ impl Report<'_> {
             } else {
                 let mark = if score.score >= detector.model().alert_point { '!' } else { ' ' };
                 let (boxes, ms) = (score.boxes.len(), score.infer_ms);
-                say(format_args!(
-                    "{:.3}{mark} {boxes:5} {ms:6.1}  {}",
-                    score.score,
-                    file.display()
-                ));
+                let which = if pictures::is_video(file) {
+                    format!("{} #{}", file.display(), frame.sequence)
+                } else {
+                    file.display().to_string()
+                };
+                say(format_args!("{:.3}{mark} {boxes:5} {ms:6.1}  {which}", score.score));
             }
         });
         let Some(folder) = &self.arguments.annotate else { return Ok(()) };
         let caption = file.file_name().unwrap_or_default().to_string_lossy();
         let notes = Notes { caption: &caption, alert_point: detector.model().alert_point };
-        let target = folder.join(annotated_name(file));
+        let target = folder.join(annotated_name(file, frame.sequence));
         write_annotated(&target, frame, score, &notes)
             .with_context(|| format!("cannot write {}", target.display()))
             .or_exit(Exit::Usage)
@@ -126,7 +138,7 @@ fn rounded(value: f32) -> f64 {
 }
 
 /// The whole path in one name, so that pictures of different folders do not overwrite each other.
-fn annotated_name(file: &Path) -> String {
+fn annotated_name(file: &Path, frame: u64) -> String {
     let named = |part: Component| match part {
         Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
         Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
@@ -134,7 +146,8 @@ fn annotated_name(file: &Path) -> String {
         }
     };
     let parts: Vec<String> = file.with_extension("").components().filter_map(named).collect();
-    format!("{}.jpg", parts.join("_"))
+    let name = parts.join("_");
+    if pictures::is_video(file) { format!("{name}-{frame:06}.jpg") } else { format!("{name}.jpg") }
 }
 
 fn write_annotated(

@@ -176,3 +176,62 @@ pub fn map_of_boxes(boxes: &[ScoredBox]) -> FailureMap {
     }
     FailureMap { columns: DRAWN_MAP, rows: DRAWN_MAP, content: [0.0, 0.0, 1.0, 1.0], cells }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A square frame fills the square input.
+    const WHOLE: Placement =
+        Placement { left: 0, top: 0, width: 320, height: 320, input: (320, 320) };
+
+    fn boxes(hot: &[(usize, usize, f32)], placement: &Placement) -> Vec<ScoredBox> {
+        let mut cells = vec![0.1; 400];
+        for (column, row, p) in hot {
+            cells[row * 20 + column] = *p;
+        }
+        boxes_of_map(&failure_map(&cells, 20, 20, placement), 0.5, placement)
+    }
+
+    #[test]
+    fn cells_that_touch_at_a_corner_are_one_region() {
+        let found = boxes(&[(4, 4, 0.6), (5, 5, 0.9), (4, 6, 0.5)], &WHOLE);
+        assert_eq!(found, [ScoredBox { x0: 0.2, y0: 0.2, x1: 0.3, y1: 0.35, p: 0.9 }]);
+    }
+
+    #[test]
+    fn regions_apart_come_most_probable_first_and_ties_from_the_top_left() {
+        let found = boxes(&[(18, 2, 0.7), (2, 2, 0.7), (9, 9, 0.8), (9, 0, 0.7)], &WHOLE);
+        let places: Vec<(f32, f32)> = found.iter().map(|b| (b.x0, b.y0)).collect();
+        assert_eq!(places, [(0.45, 0.45), (0.45, 0.0), (0.1, 0.1), (0.9, 0.1)]);
+    }
+
+    #[test]
+    fn letterbox_bars_hold_nothing_and_boxes_end_at_the_frame() {
+        // 320 x 100: bars of 110 px; rows 0..6 have their centre above the frame, row 7 (112..128) below its top.
+        let wide = Placement { left: 0, top: 110, width: 320, height: 100, input: (320, 320) };
+        assert!(boxes(&[(3, 5, 1.0), (3, 19, 1.0)], &wide).is_empty());
+        let found = boxes(&[(0, 6, 1.0), (0, 7, 1.0)], &wide);
+        // Row 6 (96..112, centre 104) is in the bar; row 7 begins 2 px into the frame.
+        assert_eq!(found.len(), 1);
+        assert!(
+            (found[0].y0 - 0.02).abs() < 1e-6 && (found[0].y1 - 0.18).abs() < 1e-6,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn equal_confidences_of_two_classes_go_to_the_first() {
+        let output = YoloOutput {
+            boxes: &[0.1, 0.1, 0.4, 0.4, 0.6, 0.6, 0.8, 0.8],
+            confidences: &[0.5, 0.5, 0.2, 0.6],
+            classes: 2,
+        };
+        assert_eq!(boxes_of_yolo(&output, 0, 0.2, 0.45, &WHOLE).len(), 1);
+        assert_eq!(boxes_of_yolo(&output, 1, 0.2, 0.45, &WHOLE).len(), 1);
+        assert!(
+            boxes_of_yolo(&output, 0, 0.5, 0.45, &WHOLE).is_empty(),
+            "the threshold itself is not above"
+        );
+    }
+}

@@ -182,3 +182,73 @@ impl Preprocessor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::core::types::Now;
+
+    use super::*;
+
+    fn input(layout: Layout, colour: Colour, resize: Resize) -> Input {
+        Input {
+            name: "frame".to_owned(),
+            width: 32,
+            height: 16,
+            layout,
+            colour,
+            resize,
+            pad: 114,
+            mean: [0.1, 0.2, 0.3],
+            std: [1.0, 0.5, 2.0],
+            antialias: true,
+        }
+    }
+
+    /// Two pixels: orange, and a shade of blue.
+    fn frame() -> Frame {
+        let rgb = vec![255, 128, 0, 10, 20, 250];
+        Frame { width: 2, height: 1, rgb, taken_at: Now { mono_ms: 0, unix_ms: 0 }, sequence: 0 }
+    }
+
+    fn filled(input: &Input) -> Vec<f32> {
+        let mut preprocessor = Preprocessor::new(input);
+        preprocessor.fill(&frame()).unwrap();
+        preprocessor.tensor().to_vec()
+    }
+
+    #[test]
+    fn the_first_pixel_is_normalised_in_the_tensors_own_colour_order() {
+        let plane = 32 * 16;
+        let value = |byte: f32, colour: usize| {
+            (byte / 255.0 - [0.1, 0.2, 0.3][colour]) / [1.0, 0.5, 2.0][colour]
+        };
+        let rgb = [255.0, 128.0, 0.0];
+        for (colours, expected) in [(Colour::Rgb, rgb), (Colour::Bgr, [0.0, 128.0, 255.0])] {
+            let planes = filled(&input(Layout::Nchw, colours, Resize::Letterbox));
+            let pixels = filled(&input(Layout::Nhwc, colours, Resize::Letterbox));
+            for (colour, byte) in expected.into_iter().enumerate() {
+                assert!((planes[colour * plane] - value(byte, colour)).abs() < 1e-6);
+                assert_eq!(pixels[colour], planes[colour * plane]);
+            }
+            for at in 0..plane {
+                let pixel: Vec<f32> = (0..3).map(|colour| planes[colour * plane + at]).collect();
+                assert_eq!(pixel, pixels[at * 3..at * 3 + 3]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stretched_frame_fills_the_input_and_a_letterboxed_one_keeps_its_shape() {
+        let stretched = input(Layout::Nchw, Colour::Rgb, Resize::Stretch);
+        let all = Placement { left: 0, top: 0, width: 32, height: 16, input: (32, 16) };
+        assert_eq!(Placement::of(5, 700, &stretched), all);
+        assert_eq!(all.content(), [0.0, 0.0, 1.0, 1.0]);
+        let boxed = Placement::of(100, 100, &input(Layout::Nchw, Colour::Rgb, Resize::Letterbox));
+        assert_eq!((boxed.left, boxed.top, boxed.width, boxed.height), (8, 0, 16, 16));
+        assert_eq!(boxed.content(), [0.25, 0.0, 0.75, 1.0]);
+        assert_eq!(boxed.to_frame(0.5, 0.5), (0.5, 0.5));
+        assert_eq!(boxed.to_frame(0.0, 2.0), (0.0, 1.0));
+        let thin = Placement::of(10_000, 1, &input(Layout::Nchw, Colour::Rgb, Resize::Letterbox));
+        assert_eq!((thin.width, thin.height), (32, 1));
+    }
+}

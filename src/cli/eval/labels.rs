@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::index::sample;
 use serde::Deserialize;
 
 /// What people said of a picture.
@@ -50,8 +53,8 @@ impl Label {
     }
 }
 
-/// Reads `labels.jsonl` of a folder, only the lines of `split` where one is named, and at most `limit` of them, evenly
-/// spread so that every source stays represented.
+/// Reads `labels.jsonl` of a folder, only the lines of `split` where one is named, and at most `limit` of them, drawn
+/// by lot (the same every time).
 pub fn read(
     folder: &Path,
     split: Option<&str>,
@@ -75,7 +78,8 @@ pub fn read(
         }
     }
     let total = labels.len();
-    let wanted = limit.unwrap_or(total).clamp(1, total);
-    let picked = (0..wanted).map(|i| labels[i * total / wanted].clone());
-    Ok(picked.collect())
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut picked = sample(&mut random, total, limit.unwrap_or(total).clamp(1, total)).into_vec();
+    picked.sort_unstable();
+    Ok(picked.into_iter().map(|i| labels[i].clone()).collect())
 }

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Only the pictures of this split
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// At most this many pictures, evenly spread
+    /// At most this many pictures, drawn by lot (the same every time)
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// The whole report as one JSON object
@@ -100,7 +100,7 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn score_all(detector: &mut Detector, folder: &Path, labels: Vec<Label>) -> Vec<Scored> {
-    let progress = Progress::new(labels.len() as u64, "pictures");
+    let progress = Progress::with_lines(labels.len() as u64, "pictures");
     let mut clusters: BTreeMap<String, usize> = BTreeMap::new();
     let mut scored = Vec::with_capacity(labels.len());
     for label in labels {

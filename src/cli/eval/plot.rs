@@ -64,9 +64,8 @@ fn roc(
         .x_desc("share of good pictures that alarm")
         .y_desc("share of failing pictures found")
         .draw()?;
-    // Steps, cut at the panel's edge.
-    let steps = curve.windows(2).flat_map(|pair| [pair[0], (pair[0].0, pair[1].1), pair[1]]);
-    let inside: Vec<(f64, f64)> = steps.map(|(x, y)| (x.min(most), y)).collect();
+    // Cut at the panel's edge.
+    let inside: Vec<(f64, f64)> = curve.iter().map(|(x, y)| (x.min(most), *y)).collect();
     let end = inside.iter().position(|(x, _)| *x >= most).map_or(inside.len(), |i| i + 1);
     chart.draw_series(LineSeries::new(inside[..end].iter().copied(), INK.stroke_width(2)))?;
     Ok(())

@@ -79,9 +79,18 @@ fn annotated_pictures_are_written_and_differ_from_what_was_read() {
         assert!(picture.width() >= 480, "{name}");
     }
     assert_eq!(std::fs::read_dir(&drawn).unwrap().count(), names.len());
-    let red = image::open(drawn.join(names[0])).unwrap().into_rgb8();
-    let label = red.pixels().filter(|p| p.0.iter().all(|v| *v > 240)).count();
-    assert!(label > 20, "no white label on the box");
+    // The frame's part without the footer, back at the frame's size: drawn on where something was seen, else as it was.
+    let furthest = |name: &str, source: &str| {
+        let source = image::open(folder.path().join(source)).unwrap().into_rgb8();
+        let height = 480 * source.height() / source.width();
+        let picture = image::open(drawn.join(name)).unwrap().crop_imm(0, 0, 480, height);
+        let size = (source.width(), source.height());
+        let picture = picture.resize_exact(size.0, size.1, image::imageops::FilterType::Triangle);
+        let pairs = picture.into_rgb8().into_raw().into_iter().zip(source.into_raw());
+        pairs.map(|(a, b)| a.abs_diff(b)).max().unwrap()
+    };
+    assert!(furthest(names[0], "pictures/a-red.png") > 100);
+    assert!(furthest(names[1], "pictures/b-grey.jpg") < 20);
 }
 
 #[test]
@@ -130,4 +139,33 @@ fn a_model_is_chosen_by_name_by_file_or_by_manifest() {
     let run = score(folder.path()).args(["--model", "bare.onnx", "pictures"]).assert().code(2);
     let error = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
     assert!(error.contains("bare.onnx") && error.contains("manifest.toml"), "{error}");
+}
+
+#[test]
+fn a_video_gives_a_line_for_each_of_its_frames() {
+    let folder = workplace();
+    let video = folder.path().join("pictures/d-print.mkv");
+    crate::support::camera::video(&video, "jpegenc", "matroskamux", 5);
+    let mut command = score(folder.path());
+    let run = command.args(["--json", "pictures", "--annotate", "drawn"]).assert().code(0);
+    let frames: Vec<u64> = lines(&run.get_output().stdout)
+        .iter()
+        .filter(|line| line["path"].as_str().unwrap().ends_with("d-print.mkv"))
+        .map(|line| line["frame"].as_u64().unwrap())
+        .collect();
+    assert_eq!(frames, [0, 1, 2, 3, 4]);
+    for frame in frames {
+        let drawn = folder.path().join(format!("drawn/pictures_d-print-{frame:06}.jpg"));
+        assert!(drawn.is_file(), "{}", drawn.display());
+    }
+}
+
+#[test]
+fn a_broken_video_is_named() {
+    let folder = workplace();
+    std::fs::write(folder.path().join("pictures/broken.mp4"), "not a video").unwrap();
+    let run = score(folder.path()).args(["--json", "pictures"]).assert().code(1);
+    assert_eq!(lines(&run.get_output().stdout).len(), 3);
+    let error = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(error.contains("broken.mp4"), "{error}");
 }
