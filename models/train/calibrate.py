@@ -8,14 +8,14 @@ from assess import Row
 LIMIT = 4.0
 KNOTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 # Share of each kind of picture among the good and among the failing ones that the table is fitted to.
-GOOD_SHARES = {"webcam": 0.7, "photo": 0.3}
-FAILING_SHARES = {"webcam": 0.4, "photo": 0.6}
+GOOD_SHARES = {"webcam": 0.5, "photo": 0.5}
+FAILING_SHARES = {"webcam": 0.2, "photo": 0.8}
 FALSE_POSITIVES = 0.01
 
 
 def kind_of(row: Row) -> str:
     """Whether a picture counts as webcam-like."""
-    return "webcam" if row.part in ("fold", "staged") or row.view in ("webcam", "timelapse-shot") else "photo"
+    return "webcam" if row.part == "fold" or row.view in ("webcam", "timelapse-shot") else "photo"
 
 
 def weights_of(rows: list[Row]) -> np.ndarray:
@@ -29,28 +29,38 @@ def weights_of(rows: list[Row]) -> np.ndarray:
     return weights / weights.sum()
 
 
-def evidence_feature(scores: np.ndarray) -> np.ndarray:
-    """The log odds of a score, kept finite."""
+def features(scores: np.ndarray) -> np.ndarray:
+    """What the log-likelihood ratio is a sum of: the score's log, its complement's log, and one (beta calibration)."""
     clipped = np.clip(scores, 0.003, 0.997)
-    return np.log(clipped / (1 - clipped))
+    return np.stack([np.log(clipped), -np.log(1 - clipped), np.ones_like(clipped)], axis=1)
 
 
-def fit(rows: list[Row]) -> tuple[float, float]:
-    """Slope and offset of the log-likelihood ratio over the score's log odds (weighted logistic regression)."""
-    x = np.stack([evidence_feature(np.array([r.score for r in rows])), np.ones(len(rows))], axis=1)
+def fit(rows: list[Row], columns: np.ndarray = np.eye(3)) -> np.ndarray:
+    """Coefficients of the log-likelihood ratio over the features (weighted logistic regression).
+
+    `columns` may tie features together; coefficients of the first two come out at 0.02 at least, so that
+    a higher score never counts as less evidence.
+    """
+    x = features(np.array([r.score for r in rows])) @ columns
     y, weight = np.array([r.failing for r in rows], float), weights_of(rows)
-    solution = np.array([1.0, 0.0])
+    solution = np.zeros(x.shape[1])
     for _ in range(60):
         p = 1 / (1 + np.exp(-x @ solution))
         gradient = x.T @ (weight * (p - y)) + 1e-4 * solution
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + 1e-4 * np.eye(2)
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + 1e-4 * np.eye(x.shape[1])
         solution = solution - np.linalg.solve(hessian, gradient)
-    return float(max(solution[0], 0.05)), float(solution[1])
+    return np.maximum(columns @ solution, (0.02, 0.02, -np.inf))
 
 
-def table(slope: float, offset: float) -> dict[str, list[float]]:
+def fit_log_odds(rows: list[Row]) -> tuple[float, float]:
+    """Slope and offset of the log-likelihood ratio over the score's log odds."""
+    slope, _, offset = fit(rows, np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    return float(slope), float(offset)
+
+
+def table(coefficients: np.ndarray) -> dict[str, list[float]]:
     """The piecewise linear table of the manifest."""
-    ratio = slope * evidence_feature(np.array(KNOTS)) + offset
+    ratio = features(np.array(KNOTS)) @ coefficients
     return {
         "score": list(KNOTS),
         "log_likelihood_ratio": [round(float(v), 4) for v in np.clip(ratio, -LIMIT, LIMIT)],
@@ -64,8 +74,8 @@ def probability(knots: dict[str, list[float]], scores: np.ndarray) -> np.ndarray
 
 
 def calibration_rows(rows: list[Row]) -> list[Row]:
-    """What the table is fitted to: dev, the webcam fold and the staged webcams."""
-    return [r for r in rows if r.part in ("dev", "fold", "staged")]
+    """What the table is fitted to: dev and the webcam fold."""
+    return [r for r in rows if r.part in ("dev", "fold")]
 
 
 def crossed_probability(rows: list[Row], folds: int = 5) -> np.ndarray:
@@ -73,7 +83,7 @@ def crossed_probability(rows: list[Row], folds: int = 5) -> np.ndarray:
     basis = calibration_rows(rows)
     names = sorted({r.cluster for r in basis})
     fold_of = {name: i % folds for i, name in enumerate(np.random.default_rng(3).permutation(names))}
-    tables = [table(*fit([r for r in basis if fold_of[r.cluster] != i])) for i in range(folds)]
+    tables = [table(fit([r for r in basis if fold_of[r.cluster] != i])) for i in range(folds)]
     return np.array([probability(tables[fold_of[r.cluster]], np.array([r.score]))[0] for r in rows if r.part == "dev"])
 
 

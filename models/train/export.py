@@ -148,7 +148,7 @@ def main() -> None:
     network = FailureMap()
     network.load_state_dict(torch.load(a.weights, map_location="cpu"))
     if a.temper_by:
-        temper(network, *calibrate.fit(calibrate.calibration_rows(read_rows(a.temper_by))))
+        temper(network, *calibrate.fit_log_odds(calibrate.calibration_rows(read_rows(a.temper_by))))
     onnx.save(build(network.eval()), str(a.fp32))
     if a.int8:
         quantise(a.fp32, a.int8, data.training(data.load(a.data), "all"))

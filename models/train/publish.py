@@ -91,7 +91,7 @@ def main() -> None:
     reports = {}
     for (name, file), rows_file in zip(KINDS.items(), (a.rows_int8, a.rows_fp32), strict=True):
         rows = read_rows(rows_file)
-        knots = calibrate.table(*calibrate.fit(calibrate.calibration_rows(rows)))
+        knots = calibrate.table(calibrate.fit(calibrate.calibration_rows(rows)))
         point = calibrate.alert_point(rows)
         reports[name] = report.report(rows, knots, point)
         found, place = infer.Model(MODELS / file).failure_map(picture)

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::evidence::Evidence;
 use super::scoring::SharedScorer;
 use crate::core::contract::Input;
 use crate::core::types::{FrameScore, Name};
@@ -19,8 +20,11 @@ pub type Annotate = Arc<dyn Fn(&Frame, &FrameScore, &str) -> Result<Vec<u8>, Str
 /// Something besides scoring that a camera is asked to do.
 #[derive(Debug)]
 pub enum PictureRequest {
-    /// Publish the last scored frame as `image/failure`.
-    Failure,
+    /// Publish the last scored frame as `image/failure`, and keep it as evidence.
+    Failure {
+        /// Of which incident.
+        incident: String,
+    },
     /// Publish a fresh frame as `image/preview` and answer the ticket.
     Preview {
         /// [`crate::core::contract::Output::Snapshot`]'s ticket.
@@ -44,6 +48,8 @@ pub struct CameraTask {
     pub bus: Option<Arc<dyn Bus>>,
     /// Draws.
     pub annotate: Annotate,
+    /// Keeps pictures of incidents.
+    pub evidence: Evidence,
 }
 
 /// What a camera's task is told.
@@ -96,7 +102,8 @@ impl CameraTask {
         // Why there is no frame, or no score, is in the camera's report and in the model's state.
         let frame = Arc::new(self.source.capture().await.ok()?);
         let score = match self.scorer.score(frame.clone()).await {
-            Ok(score) => score,
+            // What the journal can hold exactly is what the core decides on.
+            Ok(score) => score.quantised(),
             Err(why) => {
                 tracing::warn!(printer = %self.printer, camera = %self.camera, "not scored: {why}");
                 return None;
@@ -119,11 +126,13 @@ impl CameraTask {
         cancel: &CancellationToken,
     ) {
         match request {
-            PictureRequest::Failure => {
+            PictureRequest::Failure { incident } => {
                 let Some((frame, score)) = last else { return };
-                match self.draw(frame, score).await {
-                    Ok(jpeg) => self
-                        .publish(Publication::FailureImage { printer: self.printer.clone(), jpeg }),
+                match self.draw(frame, score, Some(incident)).await {
+                    Ok(jpeg) => {
+                        let printer = self.printer.clone();
+                        self.publish(Publication::FailureImage { printer, jpeg });
+                    }
                     Err(why) => {
                         tracing::error!(printer = %self.printer, camera = %self.camera, "no failure picture: {why}");
                     }
@@ -147,17 +156,29 @@ impl CameraTask {
         self.source.set_wanted(true);
         let frame = Arc::new(self.source.capture().await.map_err(|why| why.to_string())?);
         let score = self.scorer.score(frame.clone()).await.map_err(|why| why.to_string())?;
-        let jpeg = self.draw(&frame, &score).await?;
+        let jpeg = self.draw(&frame, &score, None).await?;
         self.publish(Publication::PreviewImage { printer: self.printer.clone(), jpeg });
         Ok(())
     }
 
-    async fn draw(&self, frame: &Arc<Frame>, score: &FrameScore) -> Result<Vec<u8>, String> {
+    /// Draws, and keeps the picture of an incident.
+    async fn draw(
+        &self,
+        frame: &Arc<Frame>,
+        score: &FrameScore,
+        incident: Option<String>,
+    ) -> Result<Vec<u8>, String> {
         let caption = format!("{} / {}", self.printer, self.camera);
-        let (annotate, frame, score) = (self.annotate.clone(), frame.clone(), score.clone());
-        tokio::task::spawn_blocking(move || annotate(&frame, &score, &caption))
-            .await
-            .unwrap_or_else(|error| Err(format!("drawing ended abnormally: {error}")))
+        let (annotate, evidence) = (self.annotate.clone(), self.evidence.clone());
+        let (frame, score) = (frame.clone(), score.clone());
+        let drawing = tokio::task::spawn_blocking(move || {
+            let jpeg = annotate(&frame, &score, &caption)?;
+            if let Some(incident) = incident {
+                evidence.keep_picture(&incident, &jpeg);
+            }
+            Ok(jpeg)
+        });
+        drawing.await.unwrap_or_else(|error| Err(format!("drawing ended abnormally: {error}")))
     }
 
     fn publish(&self, publication: Publication) {

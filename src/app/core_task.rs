@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::camera_task::PictureRequest;
+use super::journal::Journal;
 use super::persist::Durable;
 use crate::core::Core;
 use crate::core::contract::{Action, Input, Output, Reply};
@@ -82,6 +83,8 @@ pub struct CoreTask {
     pub cameras: BTreeMap<(Name, Name), CameraOrders>,
     /// When this task last came round, monotonic ms: the watchdog looks at it.
     pub heartbeat: Arc<AtomicU64>,
+    /// Records every input, if it can.
+    pub journal: Option<Journal>,
 }
 
 /// The task comes round at least this often.
@@ -109,10 +112,16 @@ impl CoreTask {
         while let Ok(input) = sources.inputs.try_recv() {
             self.take(input);
         }
+        if let Some(journal) = &mut self.journal {
+            journal.flush();
+        }
     }
 
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
+        if let Some(journal) = &mut self.journal {
+            journal.append(now, &input);
+        }
         self.core.handle(now, input);
         while let Some(output) = self.core.poll_output() {
             self.put_out(output);
@@ -147,9 +156,9 @@ impl CoreTask {
                     orders.interval.send_replace(interval_ms.map(Duration::from_millis));
                 }
             }
-            Output::FailureImage { printer, camera, incident: _ } => {
+            Output::FailureImage { printer, camera, incident } => {
                 if let Some(orders) = self.cameras.get(&(printer, camera)) {
-                    let _ = orders.pictures.try_send(PictureRequest::Failure);
+                    let _ = orders.pictures.try_send(PictureRequest::Failure { incident });
                 }
             }
             Output::Snapshot { printer, ticket } => self.snapshot(&printer, ticket),

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::camera_task::{Annotate, CameraTask, Orders};
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
+use super::evidence::Evidence;
 use super::health::{self, BusFacts};
 use super::persist;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
@@ -41,6 +42,8 @@ pub struct Parts {
     pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// Keeps pictures and the journal.
+    pub evidence: Evidence,
 }
 
 /// Each may take so long to end, in order; together they stay within five seconds.
@@ -94,6 +97,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             scores: scores.clone(),
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
+            evidence: parts.evidence.clone(),
         };
         let its_orders = Orders { interval: interval_orders, pictures: picture_orders };
         tracker.spawn(task.run(its_orders, cancel.clone()));
@@ -130,6 +134,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let persisting =
         tokio::spawn(persist::run(durable_queue, parts.store.clone(), bus.clone(), act));
     let core_task = CoreTask {
+        journal: parts.evidence.begin_journal(&parts.setup),
         core: Core::new(parts.setup),
         clock: parts.clock.clone(),
         bus: bus.clone(),

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod core_task;
 pub mod daemon;
 pub mod doctor;
+pub mod evidence;
 pub mod health;
 pub mod journal;
 pub mod persist;

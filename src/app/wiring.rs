@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::camera_task::Annotate;
 use super::clock::SystemClock;
 use super::daemon::Parts;
+use super::evidence::Evidence;
 use super::health::BusFacts;
 use super::persist::keys;
 use super::scoring::ModelLoader;
@@ -109,6 +110,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         annotate,
         bus,
         store: store.clone(),
+        evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
     };
     Ok(Wired { parts, store, links: links_token, link_tasks })
 }

@@ -90,11 +90,6 @@ fn watch(context: &mut Context<'_>, raw: &raw::Watch) -> Watch {
         let write = format!("write suspect_interval = \"{}\" or less", raw.clear_interval);
         context.error(&section.at("suspect_interval"), why, write);
     }
-    if raw.blind_alert_after <= raw.clear_interval {
-        let (blind, clear) = (raw.blind_alert_after, raw.clear_interval);
-        let why = format!("{blind} is not longer than clear_interval, {clear}");
-        context.error(&section.at("blind_alert_after"), why, "write blind_alert_after = \"2m\"");
-    }
     let models = raw.models.as_ref().map(|path| context.path(path));
     if let Some(folder) = models.as_ref().filter(|folder| !folder.join("manifest.toml").is_file()) {
         let why = format!("there is no {}", folder.join("manifest.toml").display());
@@ -115,7 +110,6 @@ fn watch(context: &mut Context<'_>, raw: &raw::Watch) -> Watch {
         clear_interval: raw.clear_interval.0,
         suspect_interval: raw.suspect_interval.0,
         correlation_time: raw.correlation_time.0,
-        blind_alert_after: raw.blind_alert_after.0,
         self_test_every: raw.self_test_every.0,
         model: raw.model.clone(),
         models,

@@ -123,11 +123,9 @@ pub struct Watch {
     pub suspect_interval: Duration,
     /// Frames closer together than this count as one.
     pub correlation_time: Duration,
-    /// How long a print may run unseen before people are told.
-    pub blind_alert_after: Duration,
     /// Between two self-tests.
     pub self_test_every: Duration,
-    /// The model's name in the manifest; `None` is the manifest's first.
+    /// The model's name in the manifest; `None` is the manifest's `default`.
     pub model: Option<String>,
     /// The folder with the manifest; `None` is the one that came with Strandwatch.
     pub models: Option<PathBuf>,

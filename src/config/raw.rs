@@ -155,13 +155,10 @@ pub(super) struct Watch {
     /// Frames closer together than this show much the same and count together as one. A longer time is more patient.
     #[schemars(extend("x-least" = "1s", "x-most" = "5m"))]
     pub correlation_time: Span,
-    /// How long a print may run unseen before people are told.
-    #[schemars(extend("x-least" = "5s", "x-most" = "1h"))]
-    pub blind_alert_after: Span,
     /// How often a known picture of a failure goes through the whole chain, to prove that it would be noticed.
     #[schemars(extend("x-least" = "1m", "x-most" = "24h"))]
     pub self_test_every: Span,
-    /// The detector, by its name in the model folder's `manifest.toml`. Without it: the one the manifest names first.
+    /// The detector, by its name in the model folder's `manifest.toml`. Without it: the manifest's `default`.
     #[schemars(example = &"strands")]
     pub model: Option<String>,
     /// The folder with `manifest.toml` and the models. Without it: the folder that came with Strandwatch.
@@ -187,7 +184,6 @@ impl Default for Watch {
             clear_interval: Span(Duration::from_secs(2)),
             suspect_interval: Span(Duration::from_millis(500)),
             correlation_time: Span(Duration::from_secs(10)),
-            blind_alert_after: Span(Duration::from_secs(60)),
             self_test_every: Span(Duration::from_secs(30 * 60)),
             model: None,
             models: None,

@@ -169,7 +169,11 @@ pub fn write_config(
 ) -> Result<PathBuf, StageError> {
     let mut text = format!("secrets = {:?}\n\n", folder.join("secrets.toml"));
     text += sections;
-    text += &format!("\n[store]\npath = {:?}\n", folder.join("strandwatch.db"));
+    text += &format!(
+        "\n[store]\npath = {:?}\nevidence = {:?}\n",
+        folder.join("strandwatch.db"),
+        folder.join("evidence"),
+    );
     text += &format!(
         "\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nusername = {:?}\nbase = {BASE:?}\n",
         broker.mosquitto.port(),

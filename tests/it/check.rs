@@ -167,11 +167,6 @@ fn values_that_make_no_sense_together_are_found() {
         ),
         ("[watch]\nsuspect_interval = '3s'", "error watch.suspect_interval", "\"2s\" or less"),
         (
-            "[watch]\nblind_alert_after = '5s'\nclear_interval = '6s'",
-            "error watch.blind_alert_after",
-            "2m",
-        ),
-        (
             "[watch]\nfalse_alarms_per_100h = 9\nalert_false_alarms_per_100h = 8",
             "error watch.alert_false_alarms_per_100h",
             "9.0 or more",
