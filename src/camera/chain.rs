@@ -175,8 +175,8 @@ impl Chain {
     fn stages(self: &Arc<Self>, decoder: Option<&Chosen>) -> Result<Stages, Trouble> {
         let mut decoding = Vec::new();
         if let Some(decoder) = decoder {
-            // A JPEG decoder in hardware must be told the picture's size, which only a parser knows.
-            if decoder.jpeg && decoder.candidate.hardware {
+            // Most decoders must be told the picture's size, which HTTP does not say.
+            if decoder.jpeg {
                 decoding.push(make("jpegparse")?);
             }
             decoding.push(decoder.element.clone());
@@ -204,17 +204,23 @@ impl Chain {
             if !chain.viewer.wants(buffer.pts()) {
                 return DROPPED;
             }
-            if jpeg && !is_whole(buffer) {
-                lock(&chain.progress).waits(|progress| progress.cut_off += 1);
-                return DROPPED;
+            if jpeg {
+                let whole = is_whole(buffer);
+                lock(&chain.progress).waits(|progress| match whole {
+                    true => progress.entered += 1,
+                    false => progress.cut_off += 1,
+                });
+                return if whole { gst::PadProbeReturn::Ok } else { DROPPED };
             }
             gst::PadProbeReturn::Ok
         });
         let Some(decoder) = decoder else { return };
-        self.on_buffers(decoder.element.static_pad("sink"), |chain, _| {
-            lock(&chain.progress).waits(|progress| progress.entered += 1);
-            gst::PadProbeReturn::Ok
-        });
+        if !jpeg {
+            self.on_buffers(decoder.element.static_pad("sink"), |chain, _| {
+                lock(&chain.progress).waits(|progress| progress.entered += 1);
+                gst::PadProbeReturn::Ok
+            });
+        }
         let element = decoder.candidate.name();
         let hardware = decoder.candidate.hardware;
         let told = std::sync::Once::new();
@@ -318,7 +324,13 @@ impl Chain {
         let mut decoders = lock(&self.decoders);
         while let Some(candidate) = decoders.choose(caps) {
             match candidate.factory.create().build() {
-                Ok(element) => return Ok(Chosen { candidate, element, jpeg }),
+                Ok(element) => {
+                    // One damaged frame is no reason to stop; one that never gives a picture is noticed here.
+                    if element.has_property_with_type("max-errors", i32::static_type()) {
+                        element.set_property("max-errors", -1_i32);
+                    }
+                    return Ok(Chosen { candidate, element, jpeg });
+                }
                 Err(error) => decoders.give_up(&candidate.name(), error.to_string()),
             }
         }

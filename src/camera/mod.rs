@@ -37,6 +37,8 @@
 //! - `multipartdemux` reads boundaries other than announced, and parts without a length, but a part shorter than its
 //!   `Content-Length` is a fatal error. JPEGs that are cut off decode to pictures with a grey lower part: the gate
 //!   looks for the end marker.
+//! - `avdec_mjpeg`, as decoders in hardware, takes no JPEG whose size is not in the caps, as HTTP gives it: `jpegparse`
+//!   puts it there.
 //! - A pipeline posts end-of-stream only when it has a sink, and ours gets its sink with the first frame.
 //! - A probe's closure that holds its own element never dies: chains hold elements weakly.
 //! - The bus is read by a synchronous handler: no main loop, no thread, nothing piles up.

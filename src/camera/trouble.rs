@@ -79,9 +79,14 @@ impl PipelineError {
         if !self.secondhand
             && (self.error.is::<gst::StreamError>() || self.error.is::<gst::CoreError>())
         {
+            let remedy = if seen {
+                "it is opened again by itself"
+            } else {
+                "check that it is the camera's own address and not a page around it"
+            };
+            let expected = kind.expected();
             return Trouble::undecodable(format!(
-                "{from} gives something that cannot be read as {}, {said}: check that it is the camera's own address and not a page around it",
-                kind.expected()
+                "{from} gives something that cannot be read as {expected}, {said}: {remedy}"
             ));
         }
         if seen {

@@ -103,11 +103,23 @@ impl Watching {
     async fn attempt(&self) -> End {
         let kind = self.kind.clone();
         let patience = self.stall_after;
-        match aside(move || kind.plan(patience)).await {
-            None => End::Failed(Trouble::unreachable("the host could start no thread")),
-            Some(Err(trouble)) => End::Failed(trouble),
-            Some(Ok(Plan::Stream(plan))) => self.stream(plan).await,
-            Some(Ok(Plan::Stills(source))) => self.stills(source).await,
+        match self.aside(move || kind.plan(patience)).await {
+            Err(end) => end,
+            Ok(Err(trouble)) => End::Failed(trouble),
+            Ok(Ok(Plan::Stream(plan))) => self.stream(plan).await,
+            Ok(Ok(Plan::Stills(source))) => self.stills(source).await,
+        }
+    }
+
+    /// Runs what may block, until it is done or the camera is closed.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, End> {
+        match self.stop.run_until_cancelled(aside(work)).await {
+            None => Err(End::Rest),
+            Some(None) => Err(End::Failed(Trouble::unreachable("the host has no thread left"))),
+            Some(Some(done)) => Ok(done),
         }
     }
 
@@ -119,14 +131,11 @@ impl Watching {
             let _ = reports.try_send(report);
         });
         let repeats = plan.repeats;
-        let started = {
-            let chain = Arc::clone(&chain);
-            aside(move || Running::start(&plan, &chain, &tell)).await
-        };
-        let running = match started {
-            Some(Ok(running)) => running,
-            Some(Err(trouble)) => return End::Failed(trouble),
-            None => return End::Failed(Trouble::unreachable("the host could start no thread")),
+        let starting = Arc::clone(&chain);
+        let running = match self.aside(move || Running::start(&plan, &starting, &tell)).await {
+            Err(end) => return end,
+            Ok(Err(trouble)) => return End::Failed(trouble),
+            Ok(Ok(running)) => running,
         };
         let opened = Instant::now();
         let end = loop {
@@ -216,32 +225,34 @@ impl Watching {
             }
             let interval = source.least_interval();
             let asked = Instant::now();
-            let fetched = tokio::select! {
-                () = self.stop.cancelled() => return End::Rest,
-                fetched = aside(move || {
-                    let fetched = source.fetch();
-                    (source, fetched)
-                }) => fetched,
+            let kind = self.kind.clone();
+            let fetch = move || {
+                let picture = source.fetch().and_then(|encoded| decoded(&encoded, &kind));
+                (source, picture)
             };
-            let Some((back, fetched)) = fetched else {
-                return End::Failed(Trouble::unreachable("the host could start no thread"));
+            let picture = match self.aside(fetch).await {
+                Err(end) => return end,
+                Ok((back, picture)) => {
+                    source = back;
+                    picture
+                }
             };
-            source = back;
-            if let Err(trouble) = fetched.and_then(|encoded| self.show_still(&encoded, asked)) {
-                return End::Failed(trouble);
+            match picture {
+                Err(trouble) => return End::Failed(trouble),
+                Ok((width, height, rgb)) => {
+                    self.desk.arrived();
+                    // Counts as come when it was asked for, so that it goes only to those who asked before that.
+                    self.desk.show_whole(width, height, &rgb, asked);
+                }
             }
             tokio::time::sleep(interval.saturating_sub(asked.elapsed())).await;
         }
     }
+}
 
-    /// `asked` stands for the arrival, so that an answer goes only to those who asked before the request was made.
-    fn show_still(&self, encoded: &[u8], asked: Instant) -> Result<(), Trouble> {
-        self.desk.arrived();
-        let (width, height, rgb) = stills::decode(encoded)
-            .map_err(|why| Trouble::undecodable(format!("{} gave no picture: {why}", self.kind)))?;
-        self.desk.show_whole(width, height, &rgb, asked);
-        Ok(())
-    }
+fn decoded(encoded: &[u8], kind: &SourceKind) -> Result<(u32, u32, Vec<u8>), Trouble> {
+    stills::decode(encoded)
+        .map_err(|why| Trouble::undecodable(format!("{kind} gave no picture: {why}")))
 }
 
 /// Runs what may block on a thread of its own: GStreamer and drivers can hang, and must hold up neither the runtime nor

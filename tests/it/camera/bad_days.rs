@@ -164,6 +164,23 @@ async fn a_part_shorter_than_announced_costs_a_reconnection_and_no_more() {
 }
 
 #[tokio::test]
+async fn pictures_padded_with_zeros_are_whole() {
+    let padded: Vec<Vec<u8>> =
+        jpegs(320, 240, 4).into_iter().map(|jpeg| [jpeg, vec![0; 500]].concat()).collect();
+    let server = HttpCamera::start(move |_, wire| {
+        wire.stream_head()?;
+        wire.parts(&padded)
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    for _ in 0..5 {
+        assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn only_cut_off_parts_are_undecodable() {
     let pictures = jpegs(320, 240, 4);
     let server = HttpCamera::start(move |_, wire| {

@@ -1,5 +1,7 @@
 //! Decoders that fail, and what comes after them.
 
+use gstreamer::prelude::PluginFeatureExtManual;
+
 use super::*;
 use crate::support::camera::video;
 use crate::support::camera_decoders::{self as breaking, Breaks};
@@ -62,6 +64,55 @@ async fn a_hardware_decoder_that_works_comes_first_and_shows_as_hardware() {
     let report = camera.report().borrow().clone();
     assert_eq!(report.decoding.element.as_deref(), Some("brokendec"));
     assert!(report.decoding.hardware);
+}
+
+#[tokio::test]
+async fn a_damaged_frame_now_and_then_costs_no_decoder() {
+    let pictures = jpegs(320, 240, 4);
+    let damaged: Vec<u8> = [&[0xFF, 0xD8][..], &[0x5A; 5000], &[0xFF, 0xD9]].concat();
+    let server = HttpCamera::start(move |_, wire| {
+        wire.stream_head()?;
+        for picture in pictures.iter().cycle() {
+            wire.part(picture)?;
+            wire.some_parts(std::slice::from_ref(&damaged), 3)?;
+        }
+        Ok(())
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    seeing(&camera).await;
+    for _ in 0..12 {
+        assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
+    }
+    let report = camera.report().borrow().clone();
+    assert_eq!(report.health, SourceHealth::Seeing);
+    assert_eq!(report.decoding.element.as_deref(), Some("jpegdec"));
+    assert!(report.decoding.gave_up.is_empty(), "{report:?}");
+}
+
+#[tokio::test]
+async fn when_every_decoder_fails_it_was_the_stream() {
+    let damaged: Vec<u8> = [&[0xFF, 0xD8][..], &[0x5A; 5000], &[0xFF, 0xD9]].concat();
+    let server = HttpCamera::start(move |_, wire| {
+        wire.stream_head()?;
+        wire.parts(std::slice::from_ref(&damaged))
+    });
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    let why = blind(&camera, SourceFault::Undecodable).await;
+    assert!(why.contains("jpegdec") && why.contains("damaged"), "{why}");
+}
+
+#[tokio::test]
+async fn libav_decodes_jpeg_where_libjpeg_is_not_to_be_had() {
+    gstreamer::init().unwrap();
+    gstreamer::ElementFactory::find("jpegdec").unwrap().set_rank(gstreamer::Rank::NONE);
+    let server = streaming(320, 240);
+    let camera = open(&server.url("/"));
+    camera.set_wanted(true);
+    let report = seeing(&camera).await;
+    assert_eq!(report.decoding.element.as_deref(), Some("avdec_mjpeg"));
+    assert_eq!(corners(&frame(&camera).await), ["red", "green", "grey", "blue"]);
 }
 
 #[tokio::test]
