@@ -340,6 +340,8 @@ impl Teller {
                 // Deadlines are on the clock that never goes back.
                 self.now.mono_ms = self.now.mono_ms.max(self.latest_ms);
                 self.wait(ms);
+                // All hear how late it is, whosever deadlines were met: a clock that goes back then goes back for all.
+                self.feed(None, Input::Tick);
             }
             Step::Down { printer } => {
                 let link = LinkStatus::Down { why: "gone".to_owned() };
