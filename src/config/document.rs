@@ -69,7 +69,10 @@ impl Document {
 
     /// Parses the text, or reports every error of its syntax.
     fn parse(&self, report: &mut Report) -> Option<toml::Table> {
-        let (_, errors) = DeTable::parse_recoverable(&self.text);
+        let (_, mut errors) = DeTable::parse_recoverable(&self.text);
+        let table = toml::from_str(&self.text);
+        // Some faults, such as a number that fits no type, show only when values are made.
+        errors.extend(table.as_ref().err().filter(|_| errors.is_empty()).cloned());
         for error in &errors {
             let (line, column) = self.position(error.span().map_or(0, |span| span.start));
             report.problems.push(Problem {
@@ -83,7 +86,7 @@ impl Document {
                 write: "write each setting as key = value; texts stand in \"quotes\"".to_owned(),
             });
         }
-        errors.is_empty().then(|| toml::from_str(&self.text).ok()).flatten()
+        table.ok()
     }
 
     /// The variable that sets `key`, if the environment does, with its raw value.

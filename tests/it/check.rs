@@ -101,6 +101,11 @@ rights = ["veiw"]
             (5, "error printer[0].camera[0].rotate", "write rotate = 0"),
             (8, "error watch.clear_interval", "write clear_interval = \"2s\""),
             (10, "error act.on_failure", "write on_failure = \"pause\""),
+            (
+                11,
+                "warning mqtt.username",
+                "give the broker logins and an ACL (config/README.md), then write username = \"strandwatch\""
+            ),
             (12, "error mqtt.host", "write host = \"broker.lan\" and port = 1884"),
             (13, "error mqtt.prot", "did you mean port?"),
             (16, "error mqtt.client[0].rights[0]", "did you mean \"view\"?"),
@@ -116,6 +121,10 @@ fn every_error_of_the_syntax_has_its_line_and_column() {
     let places: Vec<_> =
         found.iter().map(|(_, p)| (p["line"].clone(), p["column"].clone())).collect();
     assert_eq!(places, [(json!(1), json!(6)), (json!(5), json!(1))]);
+
+    let found = problems("[mqtt]\nport = 99999999999999999999\n");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].1["line"], 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub fn root() -> PathBuf {
 pub struct Source {
     /// Below the crate's folder, `src/core/types.rs`.
     pub path: String,
-    /// Every path it names outside its tests, absolute: `crate::core::types::Name`, `std::fmt`.
+    /// Every path it names outside its tests, absolute, `crate::core::types::Name`, `std::fmt`; macros also as `println!`.
     pub names: Vec<String>,
     /// Its lines.
     pub lines: usize,
@@ -43,11 +43,11 @@ impl Source {
     }
 }
 
-/// Every source file below `folder`.
-pub fn sources(folder: &str) -> Vec<Source> {
+/// Every source file of the crate that is not for tests alone.
+pub fn sources() -> Vec<Source> {
     let mut files = Vec::new();
-    collect(&root().join(folder), &mut files);
-    assert!(!files.is_empty(), "no sources in {folder}");
+    collect(&root().join("src"), &mut files);
+    assert!(!files.is_empty(), "no sources below {}", root().display());
     files.sort();
     let parse = |file: &PathBuf| {
         let path = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
@@ -59,7 +59,10 @@ pub fn sources(folder: &str) -> Vec<Source> {
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        let name = path.file_stem();
+        if name.is_some_and(|name| name == "tests") {
+            continue;
+        } else if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
@@ -159,6 +162,9 @@ impl<'ast> Visit<'ast> for Names {
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         syn::visit::visit_macro(self, call);
+        if let Some(name) = call.path.segments.last() {
+            self.found.push(format!("{}!", name.ident));
+        }
         // What stands in a macro is tokens only: every chain of names in it counts as a path.
         let tokens = call.tokens.to_string().replace(" :: ", "::");
         let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
