@@ -14,7 +14,7 @@ from preprocess import read_picture
 from settings import BOX_THRESHOLD, HEIGHT, INPUT_NAME, MEAN, MODEL_NAME, MODELS, OUTPUT_NAME, PAD, STD, TOP_K, WIDTH
 
 KINDS = {f"{MODEL_NAME}-int8": f"{MODEL_NAME}.int8.onnx", MODEL_NAME: f"{MODEL_NAME}.onnx"}
-LICENCE = "MIT for the weights as trained here; features start from EfficientNet-Lite0 (Apache-2.0); pictures: see README.md"
+LICENCE = "MIT OR Apache-2.0 for the weights as trained here; features start from EfficientNet-Lite0 (Apache-2.0); pictures: see README.md"
 SELF_TEST = "self-test.png"
 START = "fine-tuned by models/train/run.sh from EfficientNet-Lite0 (ImageNet) with "
 PROVENANCE = {

@@ -43,7 +43,7 @@ def at(rows: list[Row], point: float) -> dict:
 def by_area(rows: list[Row], point: float) -> dict:
     """Recall on true masks by how much of the picture the tangle covers, and false positives."""
     bands = {"1_percent_and_more": (0.01, 1.0), "0.3_to_1_percent": (0.003, 0.01), "below_0.3_percent": (1e-9, 0.003)}
-    found = {"threshold": point, **at([r for r in rows if not r.failing], point)}
+    found = {"threshold": round(point, 4), **at([r for r in rows if not r.failing], point)}
     for name, (low, high) in bands.items():
         scores = [r.score for r in rows if r.failing and low <= r.area < high]
         found[name] = {"count": len(scores), "recall": round(float(np.mean(np.array(scores) > point)), 4) if scores else None}
@@ -102,6 +102,6 @@ def report(rows: list[Row], knots: dict, point: float) -> dict:
     if rendered:
         look_alikes = np.array([r.score for r in rendered if not r.failing])
         found["rendered"] = figures(rendered, clusters=False)
-        found["rendered_at_1_percent"] = by_area(rendered, round(measure.threshold_at(look_alikes, 0.01), 4))
+        found["rendered_at_1_percent"] = by_area(rendered, measure.threshold_at(look_alikes, 0.01))
         found["rendered_at_alert_point"] = by_area(rendered, point)
     return found
