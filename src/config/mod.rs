@@ -1,7 +1,7 @@
 //! Configuration: `strandwatch.toml`, over it the environment, beside it `secrets.toml`.
 //!
-//! The way of a value: [`document`] reads it and knows where it stands; [`shape`] holds it against the schema of [`raw`];
-//! [`check`] and its helpers check what no schema can say and give it its type in [`Checked`]. Problems gather on the way,
+//! The way of a value: `document` reads it and knows where it stands; `shape` holds it against the schema of `raw`;
+//! `check` and its helpers check what no schema can say and give it its type in [`Checked`]. Problems gather on the way,
 //! so that people see all of them at once.
 
 mod broker;
