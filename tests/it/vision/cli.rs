@@ -107,12 +107,11 @@ fn an_unreadable_picture_is_named_and_the_others_are_scored() {
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     let folder = workplace();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 4] = [
         (&["gone.jpg"], "gone.jpg"),
         (&["empty"], "no pictures"),
         (&["pictures", "--model", "greenish"], "reddish"),
         (&["pictures", "--models", "empty"], "manifest.toml"),
-        (&["pictures", "--onnxruntime", "gone.so"], "gone.so"),
     ];
     for (arguments, needle) in cases {
         let mut command = Command::cargo_bin("strandwatch").unwrap();
@@ -125,6 +124,19 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         let run = command.args(arguments).assert().code(2);
         let error = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
         assert!(error.contains(needle), "{arguments:?}: {error}");
+    }
+}
+
+/// Here and not beside the other faults of loading: a process keeps the library that it loaded first.
+#[test]
+fn a_missing_library_and_a_file_that_is_none_are_told_apart() {
+    let folder = workplace();
+    std::fs::write(folder.path().join("broken.so"), "no library").unwrap();
+    for (library, needle) in [("gone.so", "ORT_DYLIB_PATH"), ("broken.so", "cannot use")] {
+        let mut command = score(folder.path());
+        let run = command.args(["--onnxruntime", library, "pictures"]).assert().code(2);
+        let error = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(error.contains(needle) && error.contains(library), "{error}");
     }
 }
 

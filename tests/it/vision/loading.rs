@@ -79,35 +79,6 @@ fn a_network_that_the_runtime_does_not_know_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_missing_library_is_named() {
-    let folder = TempDir::new().unwrap();
-    models::write_folder(folder.path(), "reddish", REDDISH);
-    let options = ModelOptions {
-        models: Some(folder.path().to_owned()),
-        library: Some(folder.path().join("libonnxruntime.so")),
-        ..ModelOptions::default()
-    };
-    let Err(error) = OnnxScorer::start(&options) else { panic!("it was loaded") };
-    let text = error.to_string();
-    assert!(matches!(error, VisionError::LibraryMissing { .. }), "{text}");
-    assert!(text.contains("libonnxruntime.so") && text.contains("ORT_DYLIB_PATH"), "{text}");
-}
-
-#[test]
-fn a_file_that_is_no_library_is_said_to_be_none() {
-    let folder = TempDir::new().unwrap();
-    models::write_folder(folder.path(), "reddish", REDDISH);
-    let library = folder.path().join("libonnxruntime.so");
-    std::fs::write(&library, "no library").unwrap();
-    let manifest = Manifest::find(Some(folder.path())).unwrap();
-    let Err(error) = Detector::load(manifest.model(None).unwrap(), Some(&library), 1) else {
-        panic!("it was loaded")
-    };
-    assert!(matches!(error, VisionError::LibraryUnusable { .. }), "{error}");
-    assert!(error.to_string().contains(&library.display().to_string()), "{error}");
-}
-
-#[test]
 fn a_missing_self_test_picture_stops_the_start() {
     let folder = TempDir::new().unwrap();
     models::write_folder(folder.path(), "reddish", REDDISH);
