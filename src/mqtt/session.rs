@@ -149,6 +149,10 @@ impl Session<'_> {
                 return;
             }
         };
+        if received.retained && received.payload.is_empty() {
+            // Somebody clears a retained request, as its refusal told them to: that asks for nothing.
+            return;
+        }
         let mut payload = received.payload;
         payload.truncate(MAX_REQUEST_BYTES + 1);
         let request = IncomingRequest {
