@@ -293,9 +293,7 @@ class Composer:
             zoom = rng.uniform(0.9, 1.3) if rng.random() < 0.55 else rng.uniform(0.35, 0.9)
             return place(part, rng, self.surround(rng, width, height), zoom, 0.1 if zoom > 0.8 else 0.25)
         if kind < 0.34:
-            parts = [
-                Canvas.of_picture(self.pick(self.failing if rng.random() < 0.4 else self.good, rng)) for _ in range(4)
-            ]
+            parts = [Canvas.of_picture(self.pick(self.failing if rng.random() < 0.4 else self.good, rng)) for _ in range(4)]
             return mosaic(parts, rng, width, height)
         if kind < 0.60:
             return self.good_view(rng, width, height)

@@ -11,6 +11,7 @@ KNOTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9
 GOOD_SHARES = {"webcam": 0.5, "photo": 0.5}
 FAILING_SHARES = {"webcam": 0.2, "photo": 0.8}
 FALSE_POSITIVES = 0.01
+EACH_FEATURE = np.eye(3)
 
 
 def kind_of(row: Row) -> str:
@@ -35,7 +36,7 @@ def features(scores: np.ndarray) -> np.ndarray:
     return np.stack([np.log(clipped), -np.log(1 - clipped), np.ones_like(clipped)], axis=1)
 
 
-def fit(rows: list[Row], columns: np.ndarray = np.eye(3)) -> np.ndarray:
+def fit(rows: list[Row], columns: np.ndarray = EACH_FEATURE) -> np.ndarray:
     """Coefficients of the log-likelihood ratio over the features (weighted logistic regression).
 
     `columns` may tie features together; coefficients of the first two come out at 0.02 at least, so that

@@ -28,7 +28,11 @@ def licences(choice: dict) -> list[str]:
     """Which training ships, and by how much the two differ."""
     names = list(choice["free"])
     rows = [[n.replace("_", " "), f"{choice['free'][n]:.4f}", f"{choice['all'].get(n, float('nan')):.4f}"] for n in names]
-    return [SHIPPED[choice["chosen"]], "", *table(["figure (fp32)", "freely licensed failing pictures", "all failing pictures"], rows)]
+    return [
+        SHIPPED[choice["chosen"]],
+        "",
+        *table(["figure (fp32)", "freely licensed failing pictures", "all failing pictures"], rows),
+    ]
 
 
 def with_interval(found: dict, name: str) -> str:
@@ -71,7 +75,11 @@ def areas(found: dict, title: str) -> list[str]:
 def figures(reports: dict, speed: dict) -> list[str]:
     """Everything measured."""
     main = reports[INT8]
-    lines = [f"Alert point: {main['alert_point']:.2f} ({INT8}), {reports[FP32]['alert_point']:.2f} ({FP32}).", "", *overall(reports)]
+    lines = [
+        f"Alert point: {main['alert_point']:.2f} ({INT8}), {reports[FP32]['alert_point']:.2f} ({FP32}).",
+        "",
+        *overall(reports),
+    ]
     webcam = main["snu_at_webcam_threshold"]
     lines += [
         f"- snu with the threshold from the webcam goods of dev ({webcam['threshold']:.3f}): recall {percent(webcam['recall'])}, "
@@ -97,12 +105,21 @@ def figures(reports: dict, speed: dict) -> list[str]:
         ]
         lines += table(header, rows)
     lines += ["Reliability on dev (good and failing pictures weighing the same, crossed tables):", ""]
-    bins = [[f"{b['from']:.1f}–{b['from'] + 0.1:.1f}", str(b["count"]), f"{b['said']:.3f}", f"{b['was']:.3f}"] for b in main["reliability"]]
+    bins = [
+        [f"{b['from']:.1f}–{b['from'] + 0.1:.1f}", str(b["count"]), f"{b['said']:.3f}", f"{b['was']:.3f}"]
+        for b in main["reliability"]
+    ]
     lines += table(["probability", "pictures", "said", "was"], bins)
     lines += ["Time of one inference (ONNX Runtime on the CPU, no spinning; best and median wall time, mean CPU time):", ""]
-    rows = [[name.replace("_", " "), *(f"{v[k]:.1f} ms" for k in ("best_ms", "wall_ms", "cpu_ms"))] for name, v in speed.items() if isinstance(v, dict)]
+    rows = [
+        [name.replace("_", " "), *(f"{v[k]:.1f} ms" for k in ("best_ms", "wall_ms", "cpu_ms"))]
+        for name, v in speed.items()
+        if isinstance(v, dict)
+    ]
     lines += table(["model and threads", "best", "median", "CPU"], rows)
-    lines.append(f"A 416 × 416 YOLOv2 takes {speed['cpu_ratio_yolo_v2_to_int8']:.0f} times the CPU time of {INT8} (one thread, one run).")
+    lines.append(
+        f"A 416 × 416 YOLOv2 takes {speed['cpu_ratio_yolo_v2_to_int8']:.0f} times the CPU time of {INT8} (one thread, one run)."
+    )
     return lines
 
 

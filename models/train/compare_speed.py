@@ -84,7 +84,11 @@ def times(path: Path, side: int, threads: int, rounds: int) -> dict[str, float]:
         session.run(None, feed)
         walls.append(time.perf_counter() - start)
     used = (cpu_seconds() - began) / rounds
-    return {"wall_ms": round(1000 * float(np.median(walls)), 2), "best_ms": round(1000 * min(walls), 2), "cpu_ms": round(1000 * used, 2)}
+    return {
+        "wall_ms": round(1000 * float(np.median(walls)), 2),
+        "best_ms": round(1000 * min(walls), 2),
+        "cpu_ms": round(1000 * used, 2),
+    }
 
 
 def main() -> None:

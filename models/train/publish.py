@@ -18,7 +18,8 @@ LICENCE = "MIT OR Apache-2.0 for the weights as trained here; features start fro
 SELF_TEST = "self-test.png"
 START = "fine-tuned by models/train/run.sh from EfficientNet-Lite0 (ImageNet) with "
 PROVENANCE = {
-    "free": START + "failing pictures of stated free licences only, good pictures of every source but snu, drawn and rendered scenes",
+    "free": START
+    + "failing pictures of stated free licences only, good pictures of every source but snu, drawn and rendered scenes",
     "all": START + "failing and good pictures of every source but snu, drawn and rendered scenes",
 }
 
@@ -86,7 +87,13 @@ def main() -> None:
     a = parser.parse_args()
     picture = read_picture(MODELS / SELF_TEST)
     default = f"{MODEL_NAME}-int8"
-    lines = ["# Written by models/train/publish.py: change it there.", "schema = 1", f'default = "{default}"', f'self_test = "{SELF_TEST}"', ""]
+    lines = [
+        "# Written by models/train/publish.py: change it there.",
+        "schema = 1",
+        f'default = "{default}"',
+        f'self_test = "{SELF_TEST}"',
+        "",
+    ]
     chosen = json.loads(a.choice.read_text())["chosen"]
     reports = {}
     for (name, file), rows_file in zip(KINDS.items(), (a.rows_int8, a.rows_fp32), strict=True):

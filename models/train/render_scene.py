@@ -13,7 +13,7 @@ FILAMENTS = (
 )  # fmt: skip
 
 
-def material(colour, rough: float = 0.5, metal: float = 0.0, glow: float = 0.0) -> bpy.types.Material:
+def material(colour, rough: float = 0.5, metal: float = 0.0) -> bpy.types.Material:
     """A surface."""
     made = bpy.data.materials.new("surface")
     made.use_nodes = True
@@ -21,9 +21,18 @@ def material(colour, rough: float = 0.5, metal: float = 0.0, glow: float = 0.0) 
     surface.inputs["Base Color"].default_value = (*[float(c) for c in colour], 1)
     surface.inputs["Roughness"].default_value = rough
     surface.inputs["Metallic"].default_value = metal
-    if glow:
-        surface.inputs["Emission Color"].default_value = (*[float(c) for c in colour], 1)
-        surface.inputs["Emission Strength"].default_value = glow
+    return made
+
+
+def flat(light: float) -> bpy.types.Material:
+    """A surface that shines evenly and reflects nothing, for masks."""
+    made = bpy.data.materials.new("flat")
+    made.use_nodes = True
+    nodes = made.node_tree.nodes
+    nodes.clear()
+    shine, out = nodes.new("ShaderNodeEmission"), nodes.new("ShaderNodeOutputMaterial")
+    shine.inputs["Color"].default_value = (light, light, light, 1)
+    made.node_tree.links.new(shine.outputs["Emission"], out.inputs["Surface"])
     return made
 
 
@@ -273,11 +282,12 @@ def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
         reach = rng.normal(0, 0.08, 2) if rng.random() < 0.7 else rng.uniform(-0.8, 0.8, 2)
         add_toolhead(rng, np.array([*(foot + reach), tall + 0.01 + (0.15 if failing else 0) * rng.random()]))
     add_light_and_camera(rng, width, height)
-    shoot(str(out.with_suffix(".jpg")), 4, "JPEG")
+    if not out.with_suffix(".jpg").exists():
+        shoot(str(out.with_suffix(".jpg")), 4, "JPEG")
     if tangle is None:
         Image.new("L", (width, height)).save(out.with_suffix(".png"))
         return f"good {kind}"
-    black, white = material((0, 0, 0)), material((1, 1, 1), glow=1.0)
+    black, white = flat(0.0), flat(1.0)
     for thing in bpy.context.collection.objects:
         if thing.type in ("MESH", "CURVE"):
             thing.data.materials.clear()

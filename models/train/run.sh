@@ -15,6 +15,7 @@ work=$(cd "$work" && pwd)
 python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
 samples=12000
+more_samples=7200
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive
 
@@ -44,6 +45,8 @@ environment() { # VENV REQUIREMENTS MARKER
 render() { # NAME COUNT [FLAGS]
   local name=$1 count=$2
   shift 2
+  mkdir -p "$work/renders/$name"
+  find "$work/renders/$name" -type f ! -newer "$here/render_scene.py" -delete
   "$render_python" "$here/render.py" "$work/renders/$name" --count "$count" "$@" >"$work/render-$name.log" 2>&1
   touch "$work/renders/$name.done"
 }
@@ -62,11 +65,16 @@ pick() {
   cat "$work/choice.json"
 }
 
-ship() {
+polish() { # the chosen training goes on with samples it has not seen
   local chosen
   chosen=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json")
-  "$python" "$here/export.py" "$data" "$work/$chosen.pt" "$models/strandwatch-s.onnx" \
-    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/$chosen.rows"
+  "$python" "$here/train.py" "$data" "$work/polished.pt" --failing-from "$chosen" --start "$work/$chosen.pt" \
+    --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-polished.log"
+}
+
+ship() {
+  "$python" "$here/export.py" "$data" "$work/polished.pt" "$models/strandwatch-s.onnx" \
+    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/polished.rows"
 }
 
 publish() {
@@ -91,7 +99,11 @@ for set in free all; do
   stage "$work/$set.rows" "$work/$set.onnx" "${measuring[@]}" -- assess "$work/$set.onnx" "$work/$set.rows"
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
-stage "$models/strandwatch-s.int8.onnx" "$work/choice.json" "$here/export.py" -- ship
+stage "$work/polished.pt" "$work/choice.json" -- polish
+stage "$work/polished.onnx" "$work/polished.pt" "$here/export.py" -- \
+  "$python" "$here/export.py" "$data" "$work/polished.pt" "$work/polished.onnx"
+stage "$work/polished.rows" "$work/polished.onnx" "${measuring[@]}" -- assess "$work/polished.onnx" "$work/polished.rows"
+stage "$models/strandwatch-s.int8.onnx" "$work/polished.rows" "$here"/{export,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"

@@ -61,7 +61,15 @@ def learning_rate(step: int, steps: int) -> float:
 
 
 def train(
-    data_dir: Path, out: Path, failing_from: str, count: int, frozen: int, start: Path | None, renders: Path | None, rate: float
+    data_dir: Path,
+    out: Path,
+    failing_from: str,
+    count: int,
+    frozen: int,
+    start: Path | None,
+    renders: Path | None,
+    rate: float,
+    first: int,
 ) -> None:
     """Train on `count` samples and write the averaged weights to `out`; picks up where it was cut off."""
     from render import load_renders
@@ -85,7 +93,7 @@ def train(
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
-    samples = Samples(composer, step * BATCH, steps * BATCH)
+    samples = Samples(composer, first + step * BATCH, first + steps * BATCH)
     loader = DataLoader(samples, BATCH, num_workers=1, prefetch_factor=3, worker_init_fn=lambda _: cv2.setNumThreads(1))
     began, running = time.time(), None
     for boxed, target, weight, failing in loader:
@@ -125,10 +133,11 @@ def main() -> None:
     parser.add_argument("--frozen", type=int, default=3, help="stages of the features that stay as they are")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--renders", type=Path, help="folder of rendered training scenes")
+    parser.add_argument("--first", type=int, default=0, help="number of the first sample")
     parser.add_argument("--rate", type=float, default=1e-3)
     a = parser.parse_args()
     torch.set_num_threads(2)
-    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.rate)
+    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.rate, a.first)
 
 
 if __name__ == "__main__":
