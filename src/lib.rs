@@ -18,8 +18,8 @@
 //!
 //! # The dependency rule
 //! `main -> cli -> app -> adapters -> ports -> core`, one way. Adapters ([`moonraker`], [`camera`], [`vision`],
-//! [`mqtt`], [`store`], [`config`]) never import each other; only [`app::wiring`] and [`app::doctor`] name them. [`sim`]
-//! is used by `demo` and the tests, never by the daemon. `tests/it/structure.rs` guards all of this.
+//! [`mqtt`], [`store`], [`config`]) never import each other; only [`app::wiring`], [`app::doctor`] and [`cli`] name
+//! them. [`sim`] is used by `demo`, `bench` and the tests, never by the daemon. `tests/it/structure.rs` guards all of this.
 //!
 //! # Where do I add …
 //! | what | where |

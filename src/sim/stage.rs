@@ -136,23 +136,30 @@ impl BrokerRig {
         Ok(Self { mosquitto, daemon, clients })
     }
 
+    /// How the daemon connects.
+    pub fn daemon_login(&self) -> Broker {
+        self.login(&self.daemon)
+    }
+
+    fn login(&self, account: &Account) -> Broker {
+        Broker {
+            host: "127.0.0.1".to_owned(),
+            port: self.mosquitto.port(),
+            tls: None,
+            login: Some(Login { user: account.name.clone(), password: account.password.clone() }),
+        }
+    }
+
     /// Connects a client by its own credential; everything it may read arrives.
     pub async fn connect(
         &self,
         name: &str,
     ) -> Result<(Requester, tokio::sync::broadcast::Receiver<Received>), StageError> {
-        let password = self
-            .clients
-            .iter()
-            .find(|account| account.name == name)
-            .map(|account| account.password.clone())
-            .unwrap_or_default();
-        let broker = Broker {
-            host: "127.0.0.1".to_owned(),
-            port: self.mosquitto.port(),
-            tls: None,
-            login: Some(Login { user: name.to_owned(), password }),
-        };
+        let account = self.clients.iter().find(|account| account.name == name);
+        let broker = account.map(|account| self.login(account)).ok_or_else(|| {
+            let error = std::io::Error::other("it has no account");
+            StageError::Io { what: format!("client {name}"), error }
+        })?;
         let filters = [format!("{BASE}/+"), format!("{BASE}/+/+"), format!("{BASE}/+/image/+")];
         Ok(Requester::connect(&broker, Base::parse(BASE)?, Name::parse(name)?, &filters).await?)
     }

@@ -23,20 +23,41 @@ pub enum Who {
     Process,
 }
 
-/// Does the work and says what it cost.
-pub fn of<T>(who: Who, work: impl FnOnce() -> T) -> (T, Cost) {
+/// Both clocks at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    who: Who,
+    wall: Instant,
+    cpu_ms: f64,
+}
+
+impl Reading {
+    /// Reads them.
+    pub fn of(who: Who) -> Self {
+        Self { who, wall: Instant::now(), cpu_ms: cpu_ms(who) }
+    }
+
+    /// What was spent since.
+    pub fn until_now(self) -> Cost {
+        let cpu_ms = cpu_ms(self.who) - self.cpu_ms;
+        Cost { cpu_ms, wall_ms: self.wall.elapsed().as_secs_f64() * 1000.0 }
+    }
+}
+
+fn cpu_ms(who: Who) -> f64 {
     let clock = match who {
         Who::ThisThread => ClockId::ThreadCPUTime,
         Who::Process => ClockId::ProcessCPUTime,
     };
-    let now = || {
-        let time = clock_gettime(clock);
-        time.tv_sec as f64 * 1000.0 + time.tv_nsec as f64 / 1e6
-    };
-    let (wall, cpu) = (Instant::now(), now());
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 * 1000.0 + time.tv_nsec as f64 / 1e6
+}
+
+/// Does the work and says what it cost.
+pub fn of<T>(who: Who, work: impl FnOnce() -> T) -> (T, Cost) {
+    let start = Reading::of(who);
     let result = work();
-    let cost = Cost { cpu_ms: now() - cpu, wall_ms: wall.elapsed().as_secs_f64() * 1000.0 };
-    (result, cost)
+    (result, start.until_now())
 }
 
 /// The median of both times: other work on the machine disturbs it least.

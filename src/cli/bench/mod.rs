@@ -1,4 +1,5 @@
-//! `strandwatch bench`: frames per second, CPU time by stage, memory; or several networks in one run.
+//! `strandwatch bench`: CPU time of a scored frame by stage, from the wire to the broker, and memory; or several networks
+//! in one run.
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use super::output::say;
 use super::{Exit, OrExit, Outcome};
 
 mod cost;
+mod daemon;
 mod networks;
 mod stages;
 
@@ -22,6 +24,9 @@ pub struct Arguments {
     /// How often each thing is measured
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     frames: u32,
+    /// Serve the stream that is measured, until standard input closes
+    #[arg(long, hide = true)]
+    serve_stream: bool,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -31,7 +36,9 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(arguments: Arguments) -> Outcome {
-    if arguments.model.is_empty() {
+    if arguments.serve_stream {
+        daemon::serve().or_exit(Exit::Internal)?;
+    } else if arguments.model.is_empty() {
         measure_stages(&arguments).or_exit(Exit::Usage)?;
     } else {
         compare_networks(&arguments).or_exit(Exit::Usage)?;
@@ -41,9 +48,15 @@ pub fn run(arguments: Arguments) -> Outcome {
 
 fn measure_stages(arguments: &Arguments) -> anyhow::Result<()> {
     let model = arguments.runtime.find(None)?;
-    let found = stages::measure(&model, &arguments.runtime, arguments.frames)?;
+    let mut found = daemon::measure(arguments.frames)?;
+    let decision = found.split_off(2);
+    found.extend(stages::measure(&model, &arguments.runtime, arguments.frames)?);
+    found.extend(decision);
     let memory = cost::peak_memory_mib();
     let frames_per_second = 1000.0 / found.iter().map(|stage| stage.cost.wall_ms).sum::<f64>();
+    let cpu: f64 = found.iter().map(|stage| stage.cost.cpu_ms).sum();
+    let inference = found.iter().find(|stage| stage.name == "inference");
+    let beside = inference.map(|stage| (cpu - stage.cost.cpu_ms) / stage.cost.cpu_ms);
     if arguments.json {
         say(json!({
             "model": model.name,
@@ -52,6 +65,7 @@ fn measure_stages(arguments: &Arguments) -> anyhow::Result<()> {
             "threads": arguments.runtime.threads(),
             "stages": found,
             "frames_per_second": frames_per_second,
+            "beside_inference": beside,
             "peak_memory_mib": memory,
         }));
         return Ok(());
@@ -62,13 +76,19 @@ fn measure_stages(arguments: &Arguments) -> anyhow::Result<()> {
         model.name,
         stages::PICTURE
     ));
+    say(format_args!(
+        "fetch: a second of a {} frames/s MJPEG stream, of which one frame is decoded and scored",
+        daemon::STREAM_FPS
+    ));
     say("stage              wall ms   CPU ms");
     for stage in &found {
         say(format_args!("{:16} {:9.2} {:8.2}", stage.name, stage.cost.wall_ms, stage.cost.cpu_ms));
     }
-    let cpu: f64 = found.iter().map(|stage| stage.cost.cpu_ms).sum();
     say(format_args!("{:16} {:9.2} {cpu:8.2}", "a frame", 1000.0 / frames_per_second));
     say(format_args!("{frames_per_second:.1} frames a second"));
+    if let Some(beside) = beside {
+        say(format_args!("everything beside inference costs {beside:.2} times inference"));
+    }
     if let Some(memory) = memory {
         say(format_args!("peak memory {memory:.0} MiB"));
     }

@@ -1,16 +1,16 @@
-//! The chain from a JPEG to a score, stage by stage.
+//! The chain from a frame to a score, stage by stage.
 
-use anyhow::Context;
 use image::RgbImage;
 use serde::Serialize;
 
 use crate::cli::model::RuntimeArguments;
+use crate::ports::Frame;
 use crate::vision::{Detector, Model, annotate, picture};
 
 use super::cost::{self, Cost, Who};
 
-/// The picture that is decoded.
-pub const PICTURE: &str = "1280x720 JPEG";
+/// The picture that is scored.
+pub const PICTURE: &str = "1280x720";
 
 /// Runs before anything counts.
 const WARM_UP: u32 = 3;
@@ -25,22 +25,22 @@ pub struct Stage {
     pub cost: Cost,
 }
 
-/// Measures decoding, preprocessing, inference and postprocessing over `frames` frames.
+/// Measures preprocessing, inference and postprocessing over `frames` frames.
 pub fn measure(
     model: &Model,
     runtime: &RuntimeArguments,
     frames: u32,
 ) -> anyhow::Result<Vec<Stage>> {
     let mut detector = Detector::load(model, runtime.library(), runtime.threads())?;
-    let jpeg = annotate::jpeg(&test_picture())?;
-    let mut costs: [Vec<Cost>; 4] = Default::default();
+    let frame = picture::decode(&annotate::jpeg(&test_picture())?)?;
+    let mut costs: [Vec<Cost>; 3] = Default::default();
     for round in 0..frames + WARM_UP {
-        let once = one_frame(&mut detector, &jpeg)?;
+        let once = one_frame(&mut detector, &frame)?;
         if round >= WARM_UP {
             costs.iter_mut().zip(once).for_each(|(all, cost)| all.push(cost));
         }
     }
-    let names = ["decode", "resize", "inference", "postprocess"];
+    let names = ["resize", "inference", "postprocess"];
     Ok(names
         .into_iter()
         .zip(&costs)
@@ -48,19 +48,17 @@ pub fn measure(
         .collect())
 }
 
-fn one_frame(detector: &mut Detector, jpeg: &[u8]) -> anyhow::Result<[Cost; 4]> {
-    let (frame, decode) = cost::of(Who::ThisThread, || picture::decode(jpeg));
-    let frame = frame.context("cannot decode the test picture")?;
-    let (placement, resize) = cost::of(Who::ThisThread, || detector.prepare(&frame));
+fn one_frame(detector: &mut Detector, frame: &Frame) -> anyhow::Result<[Cost; 3]> {
+    let (placement, resize) = cost::of(Who::ThisThread, || detector.prepare(frame));
     let (prediction, inference) = cost::of(Who::Process, || detector.infer());
     let (placement, prediction) = (placement?, prediction?);
     let (score, postprocess) =
         cost::of(Who::ThisThread, || detector.interpret(prediction, &placement));
     score?;
-    Ok([decode, resize, inference, postprocess])
+    Ok([resize, inference, postprocess])
 }
 
-/// Smooth shades with fine structure on them, so that decoding works about as hard as on a webcam's picture.
+/// Smooth shades with fine structure on them, as on a webcam's picture.
 fn test_picture() -> RgbImage {
     RgbImage::from_fn(1280, 720, |x, y| {
         let grain = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519)) >> 27;
