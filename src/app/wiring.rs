@@ -285,31 +285,14 @@ fn opener(
     })
 }
 
-/// How a webcam of Moonraker's list is read. Players that only browsers have fall back to the snapshot address.
+/// How a webcam of Moonraker's list is read: as the config says, else as its service does.
 fn listed_kind(
     webcam: &crate::ports::Webcam,
     kind: Option<config::UrlKind>,
 ) -> Result<camera::SourceKind, String> {
-    let stream = webcam.stream_url.as_str();
-    if let Some(kind) = kind {
-        return address_kind(stream, kind);
-    }
-    match webcam.service.as_str() {
-        "hlsstream" => address_kind(stream, config::UrlKind::Hls),
-        "mjpegstreamer" | "mjpegstreamer-adaptive" | "uv4l-mjpeg" | "ipstream"
-            if !stream.is_empty() =>
-        {
-            address_kind(stream, config::UrlKind::Mjpeg)
-        }
-        _ if stream.starts_with("rtsp") => address_kind(stream, config::UrlKind::Rtsp),
-        _ if !webcam.snapshot_url.is_empty() => {
-            address_kind(&webcam.snapshot_url, config::UrlKind::Snapshot)
-        }
-        service => Err(format!(
-            "webcam {:?} of Moonraker uses {service}, which only a browser can play, and has no snapshot URL: \
-             add one in Mainsail's settings, or give this camera a url (the server's RTSP address, for instance)",
-            webcam.name
-        )),
+    match kind {
+        Some(kind) => address_kind(&webcam.stream_url, kind),
+        None => camera::SourceKind::of_webcam(webcam).map_err(|error| error.to_string()),
     }
 }
 

@@ -17,6 +17,7 @@ mod check;
 mod daemon;
 mod moonraker;
 mod mqtt;
+mod real_pictures;
 mod replay;
 mod store;
 mod structure;
