@@ -65,16 +65,23 @@ pick() {
   cat "$work/choice.json"
 }
 
+chosen() {
+  "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json"
+}
+
 polish() { # the chosen training goes on with samples it has not seen
-  local chosen
-  chosen=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json")
-  "$python" "$here/train.py" "$data" "$work/polished.pt" --failing-from "$chosen" --start "$work/$chosen.pt" \
+  local set
+  set=$(chosen)
+  "$python" "$here/train.py" "$data" "$work/polished.pt" --failing-from "$set" --start "$work/$set.pt" \
     --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-polished.log"
 }
 
+export_average() { # FP32 [MORE]: the mean of the weights before and after polishing
+  "$python" "$here/export.py" "$data" "$work/$(chosen).pt" "$1" --average-with "$work/polished.pt" "${@:2}"
+}
+
 ship() {
-  "$python" "$here/export.py" "$data" "$work/polished.pt" "$models/strandwatch-s.onnx" \
-    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/polished.rows"
+  export_average "$models/strandwatch-s.onnx" --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/average.rows"
 }
 
 publish() {
@@ -92,7 +99,7 @@ stage "$work/venv-render.done" "$here/requirements-render.txt" -- \
   environment "$work/venv-render" "$here/requirements-render.txt" "$work/venv-render.done"
 mkdir -p "$work/renders"
 stage "$work/renders/train.done" "$here/render_scene.py" -- render train 120
-stage "$work/renders/held-out.done" "$here/render_scene.py" -- render held-out 120 --held-out
+stage "$work/renders/held-out.done" "$here/render_scene.py" -- render held-out 80 --held-out
 for set in free all; do
   stage "$work/$set.pt" "${learning[@]}" "$work/renders/train.done" -- train "$set"
   stage "$work/$set.onnx" "$work/$set.pt" "$here/export.py" -- "$python" "$here/export.py" "$data" "$work/$set.pt" "$work/$set.onnx"
@@ -100,10 +107,9 @@ for set in free all; do
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
 stage "$work/polished.pt" "$work/choice.json" -- polish
-stage "$work/polished.onnx" "$work/polished.pt" "$here/export.py" -- \
-  "$python" "$here/export.py" "$data" "$work/polished.pt" "$work/polished.onnx"
-stage "$work/polished.rows" "$work/polished.onnx" "${measuring[@]}" -- assess "$work/polished.onnx" "$work/polished.rows"
-stage "$models/strandwatch-s.int8.onnx" "$work/polished.rows" "$here"/{export,calibrate}.py -- ship
+stage "$work/average.onnx" "$work/polished.pt" "$here/export.py" -- export_average "$work/average.onnx"
+stage "$work/average.rows" "$work/average.onnx" "${measuring[@]}" -- assess "$work/average.onnx" "$work/average.rows"
+stage "$models/strandwatch-s.int8.onnx" "$work/average.rows" "$here"/{export,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"
