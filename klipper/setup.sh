@@ -11,6 +11,7 @@ packages=(
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     gstreamer1.0-libav gstreamer1.0-tools
+    glib-networking gir1.2-gst-rtsp-server-1.0 python3-gi
     mosquitto mosquitto-clients
     python3 python3-venv
 )
