@@ -392,7 +392,7 @@ pub enum SourceFault {
     Vanished,
     /// Open, yet no frame for too long.
     Stalled,
-    /// Frames repeat, up to compression noise.
+    /// Frames repeat, bit for bit: a live camera always has some noise.
     Frozen,
     /// Nearly black.
     Dark,

@@ -10,8 +10,8 @@ use strandwatch::mqtt::wire::{Delivery, Qos};
 use strandwatch::sim::klippy::Pausing;
 use strandwatch::sim::stage::BASE;
 
-use crate::support::rig;
-use crate::support::stage::{Stage, ask, fresh, program, unix_now};
+use crate::support::stage::{PATIENCE, Stage, ask, fresh, program, unix_now};
+use crate::support::{Child, rig, wait_for};
 
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -252,4 +252,43 @@ fn run_without_a_usable_config_says_why_and_ends_with_2() {
     assert_eq!(output.status.code(), Some(2));
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(complaint.contains("missing.toml"), "{complaint}");
+}
+
+#[test]
+fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("strandwatch.toml");
+    let store = folder.path().join("strandwatch.db");
+    std::fs::write(&config, format!("[store]\npath = {store:?}\n")).unwrap();
+    let socket = folder.path().join("notify");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut daemon = Child(
+        std::process::Command::new(program())
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "400000")
+            .env_remove("WATCHDOG_PID")
+            .env("RUST_LOG", "error")
+            .spawn()
+            .unwrap(),
+    );
+    let hear = |wanted: &str| {
+        let mut message = [0; 256];
+        loop {
+            let length = systemd.recv(&mut message).expect(wanted);
+            if String::from_utf8_lossy(&message[..length]).contains(wanted) {
+                return;
+            }
+        }
+    };
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    hear("STOPPING=1");
+    let status = wait_for("the end", STOPS_WITHIN, || daemon.0.try_wait().unwrap());
+    assert!(status.success(), "{status}");
 }
