@@ -157,23 +157,27 @@ async fn settled<T: Clone, R>(
 async fn printer_check(name: &Name, link: &dyn PrinterLink) -> Finding {
     let what = format!("printer {name}: Moonraker");
     let up = settled(link.status(), |status| match status {
-        LinkStatus::Up(status) => Some(status.klippy),
+        // Klippy takes some seconds to start, and Moonraker some to find it.
+        LinkStatus::Up(status) => {
+            let starting = [KlippyState::Startup, KlippyState::Disconnected];
+            (!starting.contains(&status.klippy)).then_some(status.klippy)
+        }
         LinkStatus::Down { .. } => None,
     });
     match up.await {
         Ok(KlippyState::Ready) => {
             finding(what, Verdict::Good, "reachable, authorised, Klippy is ready")
         }
-        Ok(state) => finding(
-            what,
-            Verdict::Warning,
-            format!(
-                "reachable and authorised, but Klippy is {state:?}: see Mainsail for its message"
-            ),
-        ),
+        Ok(state) => klippy_is(what, state),
         Err(LinkStatus::Down { why }) => finding(what, Verdict::Bad, why),
-        Err(LinkStatus::Up(_)) => finding(what, Verdict::Bad, "no answer in time"),
+        Err(LinkStatus::Up(status)) => klippy_is(what, status.klippy),
     }
+}
+
+fn klippy_is(what: String, state: KlippyState) -> Finding {
+    let detail =
+        format!("reachable and authorised, but Klippy is {state:?}: see Mainsail for its message");
+    finding(what, Verdict::Warning, detail)
 }
 
 async fn camera_check(what: String, opened: Result<Arc<dyn FrameSource>, WiringError>) -> Finding {

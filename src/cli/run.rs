@@ -32,8 +32,9 @@ pub fn run(arguments: Arguments) -> Outcome {
         tokio::spawn(on_signals(cancel.clone()).or_exit(Exit::Internal)?);
         daemon(&config, cancel).await
     });
-    // A thread that is stuck in a driver must not keep the process from ending.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    // A model that is just being loaded is waited for, as ending in the midst of it would be a crash; a thread that is
+    // stuck must not keep the process from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(2_500));
     outcome
 }
 
