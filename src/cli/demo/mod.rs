@@ -62,14 +62,7 @@ const FRAMES_PER_SECOND: f64 = 8.0;
 pub fn run(arguments: Arguments) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = play(&arguments) => outcome,
-            _ = tokio::signal::ctrl_c() => {
-                Err(anyhow::anyhow!("interrupted")).or_exit(Exit::ProblemsFound)
-            }
-        }
-    });
+    let outcome = runtime.block_on(play(&arguments));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -139,6 +132,7 @@ async fn play(arguments: &Arguments) -> Outcome {
         tokio::select! {
             told = story.tell() => told,
             () = following => Ok(()),
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         }
     };
     if let Err(error) = &told {
