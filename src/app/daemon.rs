@@ -13,14 +13,14 @@ use tokio_util::task::TaskTracker;
 use super::camera_task::{Annotate, CameraTask, Orders};
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
-use super::health::{self, BusFacts};
+use super::health::{BusFacts, Health};
 use super::persist;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::watchdog;
 use crate::core::Core;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, FrameSource, PrinterLink, Requests, Store};
+use crate::ports::{BrokerAudit, Bus, Clock, FrameSource, PrinterLink, Requests, Store};
 
 /// Everything the daemon works with, already wired.
 pub struct Parts {
@@ -38,12 +38,24 @@ pub struct Parts {
     pub self_test_every: Duration,
     /// Draws what was seen.
     pub annotate: Annotate,
-    /// The bus and its requests, if there is one.
-    pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
+    /// The bus, if there is one.
+    pub bus: Option<BusParts>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
     /// Keeps pictures and the journal.
     pub evidence: Evidence,
+}
+
+/// The bus and what belongs to it.
+pub struct BusParts {
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// What comes from it.
+    pub requests: Requests,
+    /// What is known of its broker.
+    pub facts: BusFacts,
+    /// Who tests its broker.
+    pub auditor: Arc<dyn BrokerAudit>,
 }
 
 /// Each may take so long to end, in order; together they stay within five seconds.
@@ -65,8 +77,10 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let (durable, durable_queue) = mpsc::channel(DURABLE_QUEUE);
     let heartbeat = Arc::new(AtomicU64::new(parts.clock.now().mono_ms));
     let scorer = SharedScorer::new(parts.clock.clone());
-    let (bus, requests, facts) = match parts.bus {
-        Some((bus, requests, facts)) => (Some(bus), Some(requests), Some(facts)),
+    let (bus, requests, audited) = match parts.bus {
+        Some(BusParts { bus, requests, facts, auditor }) => {
+            (Some(bus), Some(requests), Some((facts, auditor)))
+        }
         None => (None, None, None),
     };
     let links = Arc::new(parts.links);
@@ -117,8 +131,10 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         inputs.clone(),
         cancel.clone(),
     ));
-    if let (Some(bus), Some(facts)) = (&bus, facts) {
-        tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
+    if let (Some(bus), Some((facts, auditor))) = (&bus, audited) {
+        let (clock, inputs) = (parts.clock.clone(), inputs.clone());
+        let health = Health { bus: bus.clone(), facts, auditor, clock, inputs };
+        tracker.spawn(health.run(cancel.clone()));
     }
     tracker.spawn(watchdog::run(
         parts.clock.clone(),

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::camera_task::Annotate;
 use super::clock::SystemClock;
-use super::daemon::Parts;
+use super::daemon::{BusParts, Parts};
 use super::evidence::Evidence;
 use super::health::BusFacts;
 use super::persist::keys;
@@ -20,7 +20,7 @@ use crate::config::{self, CameraSource, Checked};
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
+use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
@@ -333,19 +333,46 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-type WiredBus = (Arc<dyn Bus>, Requests, BusFacts);
-
 fn connect_bus(
     config: &Checked,
     settings: &config::Mqtt,
     store: &Arc<SqliteStore>,
     cancel: &CancellationToken,
     tracker: &TaskTracker,
-) -> Result<WiredBus, WiringError> {
+) -> Result<BusParts, WiringError> {
     let setup = bus_setup(config, settings)?;
     let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
-    let facts = BusFacts { has_login: settings.login.is_some(), clients: config.grants.0.len() };
-    Ok((bus, requests, facts))
+    let facts = BusFacts {
+        trust: settings.trust,
+        has_login: settings.login.is_some(),
+        clients: config.grants.0.len(),
+    };
+    let auditor = Arc::new(auditor(config, settings)?);
+    Ok(BusParts { bus, requests, facts, auditor })
+}
+
+/// Who tests the broker.
+pub fn auditor(
+    config: &Checked,
+    settings: &config::Mqtt,
+) -> Result<mqtt::audit::Auditor, WiringError> {
+    let mqtt::Setup { broker, base, .. } = bus_setup(config, settings)?;
+    // Moonraker's own name on a broker is its host's, unless it is told otherwise.
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(mqtt::audit::Auditor::new(mqtt::audit::Plan {
+        broker,
+        base,
+        canary: settings.canary.as_ref().map(broker_login),
+        clients: config.grants.0.keys().cloned().collect(),
+        instances: vec![host],
+    }))
+}
+
+fn broker_login(login: &config::Login) -> mqtt::Login {
+    mqtt::Login {
+        user: login.username.clone(),
+        password: login.password.clone().unwrap_or_default(),
+    }
 }
 
 /// How to reach the broker.
@@ -354,10 +381,7 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
         host: settings.host.clone(),
         port: settings.port,
         tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
-        login: settings.login.as_ref().map(|login| mqtt::Login {
-            user: login.username.clone(),
-            password: login.password.clone().unwrap_or_default(),
-        }),
+        login: settings.login.as_ref().map(broker_login),
     };
     let base = mqtt::Base::parse(&settings.base)
         .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;

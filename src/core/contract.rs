@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::audit::Audit;
 use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
@@ -166,6 +167,11 @@ pub enum Input {
     CommandPlane {
         /// `None` is open; otherwise why it is closed.
         closed: Option<String>,
+    },
+    /// The broker was audited.
+    Audited {
+        /// What was found.
+        audit: Audit,
     },
     /// Moonraker answered an action, or could not be asked.
     ActionAnswered {

@@ -151,6 +151,11 @@ pub enum EventKind {
         /// Why not.
         reason: String,
     },
+    /// The audit of the broker found something else than the last.
+    BrokerAudit {
+        /// What does not hold, each with what to do; empty when all is well again.
+        problems: Vec<String>,
+    },
     /// The known failure picture went through the chain.
     SelfTest {
         /// Whether it fired.
@@ -181,6 +186,7 @@ impl EventKind {
             Self::PrintStarted { .. } => "print_started",
             Self::PrintEnded { .. } => "print_ended",
             Self::CommandRefused { .. } => "command_refused",
+            Self::BrokerAudit { .. } => "broker_audit",
             Self::SelfTest { .. } => "self_test",
         }
     }

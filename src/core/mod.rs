@@ -4,6 +4,7 @@
 //! when to call again with [`Input::Tick`]. The same inputs at the same times give the same outputs, byte for byte.
 
 pub mod action;
+pub mod audit;
 pub mod authz;
 pub mod command;
 pub mod contract;
@@ -39,6 +40,8 @@ pub struct Core {
     grants: Grants,
     ledger: Ledger,
     limits: Limits,
+    /// What the last audit of the broker found.
+    problems: Vec<String>,
     model: Option<ModelFacts>,
     closed: Option<String>,
     next_id: u64,
@@ -59,6 +62,7 @@ impl Core {
             grants: setup.grants,
             ledger: Ledger::new(setup.answered),
             limits: Limits::default(),
+            problems: Vec::new(),
             model: None,
             closed: Some("the message bus has not been checked yet".to_owned()),
             next_id: 1,
@@ -116,6 +120,7 @@ impl Core {
                 reply = Some(refused);
             }
             Input::CommandPlane { closed } => self.closed = closed,
+            Input::Audited { audit } => self.on_audited(now, audit.problems()),
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
                     printer.on_action_answered(now, id, &outcome);
@@ -158,6 +163,17 @@ impl Core {
     fn with(&mut self, name: &Name, act: impl FnOnce(&mut Printer)) {
         if let Some(printer) = self.printers.get_mut(name) {
             act(printer);
+        }
+    }
+
+    /// Announces what is new: whoever watches any printer should hear of it.
+    fn on_audited(&mut self, now: Now, problems: Vec<String>) {
+        if self.problems != problems {
+            for printer in self.printers.values_mut() {
+                let problems = problems.clone();
+                printer.event(now, EventKind::BrokerAudit { problems });
+            }
+            self.problems = problems;
         }
     }
 

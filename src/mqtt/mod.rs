@@ -24,6 +24,7 @@
 //! were not acknowledged are sent again in that order: receivers see each for the first time in order, and drop what
 //! they have seen by its `id`.
 
+pub mod audit;
 mod backoff;
 pub mod broker;
 pub mod client;

@@ -123,6 +123,7 @@ fn words(kind: &EventKind) -> String {
         EventKind::Degraded { why, .. } | EventKind::Blind { why, .. } => format!("{name}: {why}"),
         EventKind::Cleared { why, .. } => format!("{name}: {why}"),
         EventKind::ActFailed { reason, .. } => format!("{name}: {reason}"),
+        EventKind::BrokerAudit { problems } => format!("{name}: {}", problems.join("; ")),
         EventKind::Watching | EventKind::Dismissed { .. } | EventKind::Confirmed { .. } => {
             name.to_owned()
         }

@@ -124,6 +124,7 @@ impl<'a> Watchers<'a> {
                 }
             }
             Input::SelfTest { .. }
+            | Input::Audited { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => {}
