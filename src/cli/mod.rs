@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod client;
 mod demo;
 mod doctor;
 mod eval;
@@ -74,6 +75,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
+    /// Show what clients asked for
+    Client(client::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Client(arguments) => client::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
