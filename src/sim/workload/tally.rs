@@ -129,7 +129,9 @@ fn times(all: Vec<Option<f64>>) -> Option<Times> {
     let total = all.len();
     let mut found: Vec<f64> = all.into_iter().flatten().collect();
     found.sort_by(f64::total_cmp);
-    let at = |part: f64| found.get(((part * found.len() as f64) as usize).min(found.len().saturating_sub(1)));
+    let at = |part: f64| {
+        found.get(((part * found.len() as f64) as usize).min(found.len().saturating_sub(1)))
+    };
     Some(Times {
         median_s: *at(0.5)?,
         p95_s: *at(0.95)?,
