@@ -107,6 +107,8 @@ pub struct Request {
     pub issued_at: Option<f64>,
     /// The job it is meant for.
     pub job: Option<String>,
+    /// The incident it is meant for: a button that was shown for one must not reach the next.
+    pub incident: Option<String>,
     /// What is asked.
     pub command: Command,
 }
@@ -307,8 +309,8 @@ pub fn row(name: &str) -> Option<&'static CommandRow> {
 
 /// Parses a request body for the command of `row`.
 ///
-/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text) and
-/// the command's own arguments. Anything else in it is refused.
+/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text),
+/// `incident` (text) and the command's own arguments. Anything else in it is refused.
 pub fn parse(row: &CommandRow, payload: &[u8]) -> Result<Request, BadRequest> {
     let bad = |reason: String| BadRequest { id: None, reason };
     if payload.len() > MAX_REQUEST_BYTES {
@@ -341,7 +343,8 @@ fn parse_rest(
     id: String,
 ) -> Result<Request, BadRequest> {
     let known = |key: &str| {
-        matches!(key, "id" | "issued_at" | "job") || row.args.iter().any(|arg| arg.name == key)
+        matches!(key, "id" | "issued_at" | "job" | "incident")
+            || row.args.iter().any(|arg| arg.name == key)
     };
     if let Some(key) = object.keys().find(|key| !known(key)) {
         let reason = format!("{} takes no field {:?}", row.name, shorten(key));
@@ -354,9 +357,10 @@ fn parse_rest(
     if row.moves && issued_at.is_none() {
         return Err(wrong("issued_at", "Unix seconds, as this command moves the printer", None));
     }
-    let job = match object.get("job") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(args.text("job")?),
+    let given = |name| match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => args.text(name).map(Some),
     };
-    Ok(Request { id, issued_at, job, command: (row.build)(args)? })
+    let (job, incident) = (given("job")?, given("incident")?);
+    Ok(Request { id, issued_at, job, incident, command: (row.build)(args)? })
 }

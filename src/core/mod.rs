@@ -14,6 +14,7 @@ pub mod incident;
 pub mod print;
 mod printer;
 mod request;
+pub mod screen;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod types;
@@ -127,7 +128,7 @@ impl Core {
 
     /// The next thing to be done outside, in order; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().map(screen::addressed)
     }
 
     /// When to call again with [`Input::Tick`] at the latest, on the monotonic clock, ms. Always after the latest input:
@@ -149,7 +150,8 @@ impl Core {
         let name = named.map(|(name, _)| name.clone());
         let door =
             Door { closed: self.closed.as_deref(), grants: &self.grants, ledger: &self.ledger };
-        let body = match door.admit(now, knock, named.map(|(name, p)| (name, p.job()))) {
+        let target = named.map(|(name, printer)| printer.target(name));
+        let body = match door.admit(now, knock, target) {
             Ok(admitted) => self.carry_out(now, knock, admitted)?,
             Err(refusal) => refusal,
         };

@@ -155,10 +155,17 @@ impl Session<'_> {
         }
         let mut payload = received.payload;
         payload.truncate(MAX_REQUEST_BYTES + 1);
+        let sender = VerifiedCredential::BrokerEnforcedTopic(exchange.client.clone());
+        let principal = match Principal::new(sender) {
+            Ok(principal) => principal,
+            Err(reserved) => {
+                let answer = refused(&payload, &reserved.to_string());
+                self.shared.add(Topic::Response(exchange), answer.to_string().into_bytes());
+                return;
+            }
+        };
         let request = IncomingRequest {
-            principal: Principal::new(VerifiedCredential::BrokerEnforcedTopic(
-                exchange.client.clone(),
-            )),
+            principal,
             printer: exchange.printer.as_str().to_owned(),
             command: exchange.command.as_str().to_owned(),
             retained: received.retained,
