@@ -168,6 +168,9 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         on_failure: config.act.on_failure,
         veto_ms: millis(config.act.veto),
         votes_needed: config.act.votes_needed,
+        on_confirmed: config.act.on_confirmed,
+        answer_within_ms: millis(config.act.answer_within),
+        if_unanswered: config.act.if_unanswered,
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
@@ -368,7 +371,10 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
     let base = mqtt::Base::parse(&settings.base)
         .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
-    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers })
+    let keys = mqtt::Keys::default();
+    keys.set(settings.keys.clone());
+    let identity = mqtt::Identity { trust: settings.trust, keys };
+    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers, identity })
 }
 
 /// Loads the configured model.

@@ -11,8 +11,13 @@ use super::types::Name;
 /// How it was proven who speaks. Each variant names the check that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifiedCredential {
-    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`.
+    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`,
+    /// which the audit has shown.
     BrokerEnforcedTopic(Name),
+    /// The request bears a signature by this client's key, over a body that names this client.
+    SignedRequest(Name),
+    /// The owner's configuration declares that every login of the broker may speak as any client.
+    DeclaredByOwner(Name),
     /// Moonraker, over the connection on which we logged in to it, delivered a call that Klippy made of the method we
     /// registered. Only a macro that runs on that printer makes such calls; whoever can run one (at its display, in its
     /// web interface, in the file it prints) commands that printer already.
@@ -36,10 +41,15 @@ impl Principal {
     /// The only way to a principal.
     pub fn new(credential: VerifiedCredential) -> Result<Self, ReservedName> {
         match credential {
-            VerifiedCredential::BrokerEnforcedTopic(name) if is_reserved(&name) => {
-                Err(ReservedName(name))
+            VerifiedCredential::BrokerEnforcedTopic(name)
+            | VerifiedCredential::SignedRequest(name)
+            | VerifiedCredential::DeclaredByOwner(name) => {
+                if is_reserved(&name) {
+                    Err(ReservedName(name))
+                } else {
+                    Ok(Self(name))
+                }
             }
-            VerifiedCredential::BrokerEnforcedTopic(name) => Ok(Self(name)),
             VerifiedCredential::PrinterMacro => Ok(Self(Name::console())),
         }
     }
@@ -58,6 +68,31 @@ impl Principal {
 /// Whether a name is the console's, and so no client's.
 pub fn is_reserved(name: &Name) -> bool {
     name.as_str() == CONSOLE
+}
+
+/// What shows who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The broker keeps clients apart, which is tested with real connections; until that is shown, no command is taken.
+    #[default]
+    Isolation,
+    /// Each request bears its client's signature. Needs nothing of the broker.
+    Signatures,
+    /// Every login of the broker may speak as any client: for a broker whose every user may do everything to the
+    /// printer. Never without logins.
+    AnyLogin,
+}
+
+impl Trust {
+    /// Its word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Isolation => "isolation",
+            Self::Signatures => "signatures",
+            Self::AnyLogin => "any-login",
+        }
+    }
 }
 
 /// One thing a client may do.

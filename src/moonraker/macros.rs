@@ -44,7 +44,7 @@ pub(super) fn request(
     body.insert("id".to_owned(), Value::from(format!("{}-{count}", since.as_millis())));
     body.insert("issued_at".to_owned(), Value::from(since.as_secs_f64()));
     Some(IncomingRequest {
-        principal: Principal::new(VerifiedCredential::PrinterMacro).ok()?,
+        sender: Ok(Principal::new(VerifiedCredential::PrinterMacro).ok()?),
         printer: printer.to_string(),
         command,
         retained: false,
@@ -65,7 +65,7 @@ mod tests {
         let params = json!({ "command": "snooze", "minutes": 30, "incident": "", "id": "forged", "issued_at": 1 });
         let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
         let request = request(&params, &Name::parse("voron").unwrap(), now, 7).unwrap();
-        assert!(request.principal.is_console());
+        assert!(request.sender.unwrap().is_console());
         assert_eq!((request.printer.as_str(), request.command.as_str()), ("voron", "snooze"));
         let body: Value = serde_json::from_slice(&request.payload).unwrap();
         let expected =

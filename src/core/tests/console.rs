@@ -101,6 +101,25 @@ fn no_client_of_the_bus_can_be_the_console() {
 }
 
 #[test]
+fn whoever_pretends_to_be_the_console_is_not_answered_there() {
+    let mut scenario = Scenario::printing();
+    scenario.input(Input::Unverified {
+        claimed: name("console"),
+        printer: "voron".to_owned(),
+        command: "pause".to_owned(),
+        id: None,
+        why: "the name console belongs to the printer's own console".to_owned(),
+    });
+    assert!(shown(&scenario).is_empty() && scenario.replies().is_empty());
+    assert_eq!(scenario.event_names(), ["command_refused"]);
+    for _ in 0..200 {
+        scenario.ask("stranger", "status", json!({}));
+    }
+    scenario.forget().ask("console", "status", json!({}));
+    assert_eq!(lines(&scenario).len(), 1, "a flood of others does not silence it");
+}
+
+#[test]
 fn the_status_is_one_line_for_people() {
     let mut scenario = Scenario::printing();
     scenario.ask("console", "status", json!({}));

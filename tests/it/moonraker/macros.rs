@@ -47,7 +47,7 @@ async fn a_macro_of_the_printer_becomes_a_request_of_its_console_and_is_told_tha
     let (linked, mut calls) = linked(&rig).await;
     rig.klippy.type_gcode("STRANDWATCH_SNOOZE MINUTES=45").unwrap();
     let (request, body) = call(&mut calls).await;
-    assert!(request.principal.is_console());
+    assert!(request.sender.as_ref().unwrap().is_console());
     assert_eq!((request.printer.as_str(), request.command.as_str()), ("voron", "snooze"));
     assert_eq!((&body["minutes"], body.get("incident")), (&json!(45), None));
     assert!(body["issued_at"].is_number() && body["id"].is_string(), "{body}");
