@@ -1,6 +1,8 @@
 //! The shape of `strandwatch.toml` and of `secrets.toml`. The doc comments are the user's documentation: they stand in
 //! `config/reference.toml`. Ranges and formats given here are what [`super::shape`] checks.
 
+mod home_assistant;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::home_assistant::HomeAssistant;
 use super::units::{Bytes, Span};
 use crate::core::command::ActionChoice;
 
@@ -29,6 +32,8 @@ pub(super) struct Raw {
     pub act: Act,
     /// The message broker.
     pub mqtt: Mqtt,
+    /// Home Assistant.
+    pub home_assistant: HomeAssistant,
     /// What survives a restart.
     pub store: Store,
     /// What is logged, and where to.

@@ -25,7 +25,29 @@ pub struct CommandRow {
     pub moves: bool,
     /// What it does, for people.
     pub doc: &'static str,
+    /// Its button in Home Assistant, if it has one. What changes settings has switches and such there instead, as those
+    /// show the state too.
+    pub button: Option<Button>,
     build: fn(&Args<'_>) -> Result<Command, BadRequest>,
+}
+
+/// A command as a button of Home Assistant.
+#[derive(Debug)]
+pub struct Button {
+    /// What stands on it.
+    pub label: &'static str,
+    /// A Material Design icon.
+    pub icon: &'static str,
+    /// The arguments that it sends.
+    pub args: &'static [(&'static str, u32)],
+    /// Whether it is there from the start; else people enable it in Home Assistant first.
+    pub enabled: bool,
+}
+
+impl Button {
+    const fn new(label: &'static str, icon: &'static str) -> Self {
+        Self { label, icon, args: &[], enabled: true }
+    }
 }
 
 /// One argument of a command.
@@ -78,6 +100,8 @@ pub enum Command {
 pub enum Setting {
     /// What to do when evidence is complete.
     Action(ActionChoice),
+    /// Whether the daemon acts by itself: as `arm` and `disarm`.
+    Armed(bool),
     /// Tolerated wrong actions per 100 print-hours, 0.01..=1000.
     #[serde(rename = "false_alarms_per_100h")]
     FalseAlarmsPer100h(f64),
@@ -133,6 +157,11 @@ impl Args<'_> {
         }
     }
 
+    fn truth(&self, name: &str) -> Result<bool, BadRequest> {
+        let found = self.0.get(name);
+        found.and_then(Value::as_bool).ok_or_else(|| wrong(name, "true or false", found))
+    }
+
     fn number(&self, name: &str, least: f64, most: f64) -> Result<f64, BadRequest> {
         match self.0.get(name).and_then(Value::as_f64) {
             Some(number) if (least..=most).contains(&number) => Ok(number),
@@ -163,6 +192,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::View,
         moves: false,
         doc: "Answers with the state document.",
+        button: None,
         build: |_| Ok(Command::Status),
     },
     CommandRow {
@@ -171,6 +201,10 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::View,
         moves: false,
         doc: "Publishes a fresh annotated picture on `image/preview`.",
+        button: Some(Button {
+            enabled: false,
+            ..Button::new("Refresh preview", "mdi:camera-iris")
+        }),
         build: |_| Ok(Command::Snapshot),
     },
     CommandRow {
@@ -179,6 +213,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: true,
         doc: "Votes that the open incident is a failure: the daemon acts without waiting longer.",
+        button: Some(Button::new("Confirm failure", "mdi:alert-circle-check")),
         build: |_| Ok(Command::Confirm),
     },
     CommandRow {
@@ -187,6 +222,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: false,
         doc: "Votes that the open incident is none; holds for that region and this print.",
+        button: Some(Button::new("Dismiss failure", "mdi:check-circle")),
         build: |_| Ok(Command::Dismiss),
     },
     CommandRow {
@@ -199,6 +235,10 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: false,
         doc: "No alert and no action for so long.",
+        button: Some(Button {
+            args: &[("minutes", 30)],
+            ..Button::new("Snooze for 30 minutes", "mdi:alarm-snooze")
+        }),
         build: |args| {
             Ok(Command::Snooze { minutes: args.number("minutes", 0.0, 1440.0)?.ceil() as u32 })
         },
@@ -209,6 +249,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Pause,
         moves: true,
         doc: "Pauses the print; answered when the printer reports it paused.",
+        button: Some(Button::new("Pause print", "mdi:pause")),
         build: |_| Ok(Command::Printer { action: PrinterAction::Pause }),
     },
     CommandRow {
@@ -217,6 +258,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Resume,
         moves: true,
         doc: "Resumes the paused print; answered when the printer reports it printing.",
+        button: Some(Button { enabled: false, ..Button::new("Resume print", "mdi:play") }),
         build: |_| Ok(Command::Printer { action: PrinterAction::Resume }),
     },
     CommandRow {
@@ -225,6 +267,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Cancel,
         moves: true,
         doc: "Cancels the print; answered when the printer reports it cancelled.",
+        button: Some(Button { enabled: false, ..Button::new("Cancel print", "mdi:stop") }),
         build: |_| Ok(Command::Printer { action: PrinterAction::Cancel }),
     },
     CommandRow {
@@ -237,6 +280,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Cancel,
         moves: true,
         doc: "Skips one object of the print; answered when the printer reports it excluded.",
+        button: None,
         build: |args| {
             Ok(Command::Printer {
                 action: PrinterAction::ExcludeObject { object: args.text("object")? },
@@ -249,6 +293,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Configure,
         moves: false,
         doc: "Lets the daemon act by itself.",
+        button: None,
         build: |_| Ok(Command::Arm),
     },
     CommandRow {
@@ -257,21 +302,27 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Configure,
         moves: false,
         doc: "Keeps the daemon from acting by itself; it still alerts.",
+        button: None,
         build: |_| Ok(Command::Disarm),
     },
     CommandRow {
         name: "set",
         args: &[
-            ArgRow { name: "name", takes: "`action` or `false_alarms_per_100h`", required: true },
+            ArgRow {
+                name: "name",
+                takes: "`action`, `armed` or `false_alarms_per_100h`",
+                required: true,
+            },
             ArgRow {
                 name: "value",
-                takes: "`pause`, `cancel` or `nothing`; a number from 0.01 to 1000",
+                takes: "`pause`, `cancel` or `nothing`; true or false; a number from 0.01 to 1000",
                 required: true,
             },
         ],
         right: Right::Configure,
         moves: false,
         doc: "Changes one setting until further notice.",
+        button: None,
         build: |args| {
             let name = args.text("name")?;
             let setting = match name.as_str() {
@@ -287,10 +338,11 @@ pub const COMMANDS: &[CommandRow] = &[
                         return Err(wrong("value", "pause, cancel or nothing", found));
                     }
                 }),
+                "armed" => Setting::Armed(args.truth("value")?),
                 _ => {
                     return Err(wrong(
                         "name",
-                        "action or false_alarms_per_100h",
+                        "action, armed or false_alarms_per_100h",
                         args.0.get("name"),
                     ));
                 }

@@ -242,6 +242,7 @@ async fn publish(frames: u32) -> anyhow::Result<Cost> {
         client_id: "strandwatch-bench".to_owned(),
         base: mqtt::Base::parse(crate::sim::stage::BASE)?,
         printers: vec![printer.clone()],
+        birth: None,
     };
     let (bus, _requests) = mqtt::connect(setup, store.clone(), &cancel, &tracker);
     let mut link = bus.link();

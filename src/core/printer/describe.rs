@@ -86,6 +86,11 @@ impl Printer {
             action: self.memory.on_failure.unwrap_or(self.setup.act.on_failure),
             false_alarms_per_100h: self.detect().act_false_alarms_per_100h,
             snoozed_until: self.snoozed_until.map(|until| unix_seconds(until.unix_ms)),
+            frames_per_minute: self.frames_wanted().then(|| {
+                let scored =
+                    self.cameras.values().map(|camera| camera.pace.per_minute(now.mono_ms));
+                u32::try_from(scored.sum::<usize>()).unwrap_or(u32::MAX)
+            }),
             cameras: self
                 .cameras
                 .keys()

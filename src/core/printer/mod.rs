@@ -4,11 +4,13 @@ mod actions;
 mod commands;
 mod describe;
 mod life;
+mod pace;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::commands::Asked;
+use self::pace::Pace;
 
 use super::action::Pending;
 use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
@@ -28,6 +30,7 @@ struct Camera {
     /// When frames were first wanted in this stretch, monotonic ms.
     wanted_ms: u64,
     scored_ms: Option<u64>,
+    pace: Pace,
     /// Why it showed nothing, until a score proves that it shows something again.
     unseen: Option<(SourceFault, String)>,
     last: Option<FrameScore>,
