@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::core::authz::Principal;
+use crate::core::contract::Decision;
 use crate::core::event::Event;
 use crate::core::types::{
     FrameScore, LinkStatus, ModelFacts, Name, Now, PrinterAction, SourceReport,
@@ -158,18 +159,27 @@ pub enum Publication {
     },
 }
 
-/// A request as it came off the bus, its sender known by a verified credential, its content not yet looked at.
+/// Somebody whose identity could not be verified. Nothing makes a [`Principal`] of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// Who the topic says it is.
+    pub claimed: Name,
+    /// What is missing or wrong.
+    pub why: String,
+}
+
+/// A request as it came off the bus, its content not yet looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRequest {
-    /// Who sent it.
-    pub principal: Principal,
+    /// Who sent it, known by a verified credential; or why that is not known.
+    pub sender: Result<Principal, Unverified>,
     /// The topic's printer level, not yet checked.
     pub printer: String,
     /// The topic's command level, not yet checked.
     pub command: String,
     /// Whether the broker marked it retained.
     pub retained: bool,
-    /// The body, at most a few KiB.
+    /// The body without its signature, at most a few KiB.
     pub payload: Vec<u8>,
 }
 
@@ -227,6 +237,16 @@ pub trait Store: Send + Sync {
 
     /// Marks an event delivered.
     fn delivered(&self, key: i64) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// Adds to the log of what clients asked for, from which the oldest go when it is long.
+    fn log_decision(&self, decision: Decision) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// The newest of that log, newest first, at most `limit`; of one client if `client` is given.
+    fn decisions(
+        &self,
+        client: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Decision>, StoreFault>>;
 
     /// Writes a small document under a key, replacing what was there.
     fn put(&self, key: String, value: serde_json::Value) -> BoxFuture<'_, Result<(), StoreFault>>;

@@ -13,9 +13,10 @@ use super::camera_task::PictureRequest;
 use super::journal::Journal;
 use super::persist::Durable;
 use crate::core::Core;
-use crate::core::contract::{Action, Input, Output, Reply};
+use crate::core::command::id_of;
+use crate::core::contract::{Action, Decision, Input, Output, Reply};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, IncomingRequest, PrinterLink, Publication};
+use crate::ports::{Bus, Clock, IncomingRequest, PrinterLink, Publication, Unverified};
 
 /// What the core's task tells a camera's task.
 pub struct CameraOrders {
@@ -147,6 +148,12 @@ impl CoreTask {
             Output::Action(action) if action.by_policy => self.actuator.act(action),
             Output::Action(action) => self.make_durable(Durable::ThenAct(action)),
             Output::Reply(reply) => self.reply(reply),
+            Output::Decided(decision) => {
+                let Decision { client, printer, command, status, reason, .. } = &decision;
+                let reason = reason.as_deref().unwrap_or_default();
+                tracing::info!(client, printer, command, ?status, reason, "a client's request");
+                self.make_durable(Durable::Decided(decision));
+            }
             Output::Answered { client, ids } => self.make_durable(Durable::Answered(client, ids)),
             Output::Remember { printer, memory } => {
                 self.make_durable(Durable::Memory(printer, memory));
@@ -213,7 +220,12 @@ async fn receive<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
 
 impl From<IncomingRequest> for Input {
     fn from(request: IncomingRequest) -> Self {
-        let IncomingRequest { principal, printer, command, retained, payload } = request;
-        Self::Request { principal, printer, command, retained, payload }
+        let IncomingRequest { sender, printer, command, retained, payload } = request;
+        match sender {
+            Ok(principal) => Self::Request { principal, printer, command, retained, payload },
+            Err(Unverified { claimed, why }) => {
+                Self::Unverified { claimed, printer, command, id: id_of(&payload), why }
+            }
+        }
     }
 }

@@ -166,6 +166,9 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         on_failure: config.act.on_failure,
         veto_ms: millis(config.act.veto),
         votes_needed: config.act.votes_needed,
+        on_confirmed: config.act.on_confirmed,
+        answer_within_ms: millis(config.act.answer_within),
+        if_unanswered: config.act.if_unanswered,
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
@@ -367,7 +370,17 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
         .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
     let birth = config.home_assistant.as_ref().map(|home| home.birth_topic.clone());
-    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers, birth })
+    let keys = mqtt::Keys::default();
+    keys.set(settings.keys.clone());
+    let identity = mqtt::Identity { trust: settings.trust, keys };
+    Ok(mqtt::Setup {
+        broker,
+        client_id: settings.client_id.clone(),
+        base,
+        printers,
+        identity,
+        birth,
+    })
 }
 
 /// Loads the configured model.

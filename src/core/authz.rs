@@ -11,8 +11,13 @@ use super::types::Name;
 /// How it was proven who speaks. Each variant names the check that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifiedCredential {
-    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`.
+    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`,
+    /// which the audit has shown.
     BrokerEnforcedTopic(Name),
+    /// The request bears a signature by this client's key, over a body that names this client.
+    SignedRequest(Name),
+    /// The owner's configuration declares that every login of the broker may speak as any client.
+    DeclaredByOwner(Name),
 }
 
 /// Somebody whose credential was verified.
@@ -24,13 +29,40 @@ impl Principal {
     /// The only way to a principal.
     pub fn new(credential: VerifiedCredential) -> Self {
         match credential {
-            VerifiedCredential::BrokerEnforcedTopic(name) => Self(name),
+            VerifiedCredential::BrokerEnforcedTopic(name)
+            | VerifiedCredential::SignedRequest(name)
+            | VerifiedCredential::DeclaredByOwner(name) => Self(name),
         }
     }
 
     /// The client's name.
     pub fn name(&self) -> &Name {
         &self.0
+    }
+}
+
+/// What shows who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The broker keeps clients apart, which is tested with real connections; until that is shown, no command is taken.
+    #[default]
+    Isolation,
+    /// Each request bears its client's signature. Needs nothing of the broker.
+    Signatures,
+    /// Every login of the broker may speak as any client: for a broker whose every user may do everything to the
+    /// printer. Never without logins.
+    AnyLogin,
+}
+
+impl Trust {
+    /// Its word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Isolation => "isolation",
+            Self::Signatures => "signatures",
+            Self::AnyLogin => "any-login",
+        }
     }
 }
 

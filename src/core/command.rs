@@ -1,10 +1,16 @@
 //! The closed set of commands: one row each, from which parser, authorisation, topic, schema and documentation follow.
 
+mod args;
+mod button;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(super) use self::args::shorten;
+use self::args::{Args, wrong};
+pub use self::button::Button;
 use super::authz::Right;
-use super::types::PrinterAction;
+use super::types::{Name, PrinterAction};
 
 /// The largest request body that is looked at, bytes.
 pub const MAX_REQUEST_BYTES: usize = 4096;
@@ -29,25 +35,6 @@ pub struct CommandRow {
     /// show the state too.
     pub button: Option<Button>,
     build: fn(&Args<'_>) -> Result<Command, BadRequest>,
-}
-
-/// A command as a button of Home Assistant.
-#[derive(Debug)]
-pub struct Button {
-    /// What stands on it.
-    pub label: &'static str,
-    /// A Material Design icon.
-    pub icon: &'static str,
-    /// The arguments that it sends.
-    pub args: &'static [(&'static str, u32)],
-    /// Whether it is there from the start; else people enable it in Home Assistant first.
-    pub enabled: bool,
-}
-
-impl Button {
-    const fn new(label: &'static str, icon: &'static str) -> Self {
-        Self { label, icon, args: &[], enabled: true }
-    }
 }
 
 /// One argument of a command.
@@ -131,8 +118,46 @@ pub struct Request {
     pub issued_at: Option<f64>,
     /// The job it is meant for.
     pub job: Option<String>,
+    /// For whom it was written, where it says so.
+    pub written_for: WrittenFor,
     /// What is asked.
     pub command: Command,
+}
+
+/// What a body says of the topic it was written for. In a signed request all of it is there: a signature then holds for
+/// this client, this printer and this command only.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WrittenFor {
+    /// The client that sends it.
+    pub client: Option<String>,
+    /// The printer it is for.
+    pub printer: Option<String>,
+    /// The command it is.
+    pub command: Option<String>,
+}
+
+impl Request {
+    /// Refuses a request that was written for another topic.
+    pub fn check_topic(
+        &self,
+        client: &Name,
+        printer: &Name,
+        row: &CommandRow,
+    ) -> Result<(), BadRequest> {
+        let WrittenFor { client: said_client, printer: said_printer, command } = &self.written_for;
+        for (what, said, is) in [
+            ("client", said_client, client.as_str()),
+            ("printer", said_printer, printer.as_str()),
+            ("command", command, row.name),
+        ] {
+            if let Some(said) = said.as_ref().filter(|said| *said != is) {
+                let reason =
+                    format!("its {what} is {:?}, and its topic says {is:?}", shorten(said));
+                return Err(BadRequest { id: Some(self.id.clone()), reason });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a request could not be understood.
@@ -143,45 +168,6 @@ pub struct BadRequest {
     pub id: Option<String>,
     /// What was found, and what to write instead.
     pub reason: String,
-}
-
-struct Args<'a>(&'a Map<String, Value>);
-
-impl Args<'_> {
-    fn text(&self, name: &str) -> Result<String, BadRequest> {
-        match self.0.get(name) {
-            Some(Value::String(text)) if !text.is_empty() && text.chars().count() <= 256 => {
-                Ok(text.clone())
-            }
-            other => Err(wrong(name, "a text of 1 to 256 characters", other)),
-        }
-    }
-
-    fn truth(&self, name: &str) -> Result<bool, BadRequest> {
-        let found = self.0.get(name);
-        found.and_then(Value::as_bool).ok_or_else(|| wrong(name, "true or false", found))
-    }
-
-    fn number(&self, name: &str, least: f64, most: f64) -> Result<f64, BadRequest> {
-        match self.0.get(name).and_then(Value::as_f64) {
-            Some(number) if (least..=most).contains(&number) => Ok(number),
-            _ => Err(wrong(name, &format!("a number from {least} to {most}"), self.0.get(name))),
-        }
-    }
-}
-
-fn wrong(name: &str, wants: &str, found: Option<&Value>) -> BadRequest {
-    let found = found.map_or_else(|| "nothing".to_owned(), |value| shorten(&value.to_string()));
-    BadRequest { id: None, reason: format!("{name}: expected {wants}, found {found}") }
-}
-
-/// The first 40 characters: what others wrote may be long.
-pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= 40 {
-        text.to_owned()
-    } else {
-        format!("{}…", text.chars().take(40).collect::<String>())
-    }
 }
 
 /// Every command there is.
@@ -352,6 +338,13 @@ pub const COMMANDS: &[CommandRow] = &[
     },
 ];
 
+/// The id of a request body, where that much can be read, at most 64 characters.
+pub fn id_of(payload: &[u8]) -> Option<String> {
+    let body = payload.get(..payload.len().min(MAX_REQUEST_BYTES))?;
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get("id")?.as_str().map(|id| id.chars().take(64).collect())
+}
+
 /// The row of a command's name.
 pub fn row(name: &str) -> Option<&'static CommandRow> {
     COMMANDS.iter().find(|row| row.name == name)
@@ -359,8 +352,8 @@ pub fn row(name: &str) -> Option<&'static CommandRow> {
 
 /// Parses a request body for the command of `row`.
 ///
-/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text) and
-/// the command's own arguments. Anything else in it is refused.
+/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text),
+/// `client`, `printer`, `command` (as the topic has them) and the command's own arguments. Anything else is refused.
 pub fn parse(row: &CommandRow, payload: &[u8]) -> Result<Request, BadRequest> {
     let bad = |reason: String| BadRequest { id: None, reason };
     if payload.len() > MAX_REQUEST_BYTES {
@@ -393,7 +386,8 @@ fn parse_rest(
     id: String,
 ) -> Result<Request, BadRequest> {
     let known = |key: &str| {
-        matches!(key, "id" | "issued_at" | "job") || row.args.iter().any(|arg| arg.name == key)
+        matches!(key, "id" | "issued_at" | "job" | "client" | "printer" | "command")
+            || row.args.iter().any(|arg| arg.name == key)
     };
     if let Some(key) = object.keys().find(|key| !known(key)) {
         let reason = format!("{} takes no field {:?}", row.name, shorten(key));
@@ -406,9 +400,15 @@ fn parse_rest(
     if row.moves && issued_at.is_none() {
         return Err(wrong("issued_at", "Unix seconds, as this command moves the printer", None));
     }
-    let job = match object.get("job") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(args.text("job")?),
+    let text = |key: &str| match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => args.text(key).map(Some),
     };
-    Ok(Request { id, issued_at, job, command: (row.build)(args)? })
+    let job = text("job")?;
+    let written_for = WrittenFor {
+        client: text("client")?,
+        printer: text("printer")?,
+        command: text("command")?,
+    };
+    Ok(Request { id, issued_at, job, written_for, command: (row.build)(args)? })
 }

@@ -11,6 +11,7 @@ pub mod detect;
 pub mod document;
 pub mod event;
 pub mod incident;
+mod limit;
 pub mod print;
 mod printer;
 mod request;
@@ -21,10 +22,12 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use self::authz::{Grants, Principal};
+use self::authz::Grants;
 use self::command::Command;
-use self::contract::{Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
+use self::contract::{Decision, Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
+use self::document::unix_seconds;
 use self::event::EventKind;
+use self::limit::Limits;
 use self::printer::{Asked, Printer};
 use self::request::{Admitted, Door, Knock, Ledger};
 use self::types::{ModelFacts, Name, Now};
@@ -35,6 +38,7 @@ pub struct Core {
     printers: BTreeMap<Name, Printer>,
     grants: Grants,
     ledger: Ledger,
+    limits: Limits,
     model: Option<ModelFacts>,
     closed: Option<String>,
     next_id: u64,
@@ -54,6 +58,7 @@ impl Core {
             printers,
             grants: setup.grants,
             ledger: Ledger::new(setup.answered),
+            limits: Limits::default(),
             model: None,
             closed: Some("the message bus has not been checked yet".to_owned()),
             next_id: 1,
@@ -104,6 +109,12 @@ impl Core {
                 };
                 reply = self.on_request(now, &knock);
             }
+            Input::Unverified { claimed, printer, command, id, why } => {
+                let body = ReplyBody::refused(id, format!("not verified: {why}"));
+                let refused = Reply { client: claimed, printer, command, body };
+                self.announce_refusal(now, None, false, &refused);
+                reply = Some(refused);
+            }
             Input::CommandPlane { closed } => self.closed = closed,
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
@@ -117,11 +128,18 @@ impl Core {
             }
             Input::Tick => {}
         }
+        let mut settled = VecDeque::new();
         for printer in self.printers.values_mut() {
             printer.settle(now, &mut self.next_id);
-            printer.drain_into(&mut self.outputs);
+            printer.drain_into(&mut settled);
         }
-        // Last: what a request changed is durable and announced before its sender hears of it.
+        // An answer comes after its record, and last: what a request changed is durable and announced before.
+        for output in settled {
+            if let Output::Reply(late) = &output {
+                self.outputs.push_back(Output::Decided(decided(now, late, true)));
+            }
+            self.outputs.push_back(output);
+        }
         self.outputs.extend(reply.map(Output::Reply));
     }
 
@@ -145,24 +163,28 @@ impl Core {
 
     /// Deals with a request; `None` when the answer comes later.
     fn on_request(&mut self, now: Now, knock: &Knock<'_>) -> Option<Reply> {
+        let client = knock.principal.name();
+        let known = self.grants.0.contains_key(client).then_some(client);
+        let within_limit = self.limits.admits(known, now.mono_ms);
         let named = self.printers.iter().find(|(name, _)| name.as_str() == knock.printer);
-        let name = named.map(|(name, _)| name.clone());
-        let door =
-            Door { closed: self.closed.as_deref(), grants: &self.grants, ledger: &self.ledger };
+        let closed = self.closed.as_deref();
+        let door = Door { closed, within_limit, grants: &self.grants, ledger: &self.ledger };
         let body = match door.admit(now, knock, named.map(|(name, p)| (name, p.job()))) {
             Ok(admitted) => self.carry_out(now, knock, admitted)?,
             Err(refusal) => refusal,
         };
-        if let (Some(name), ReplyStatus::Refused, Some(reason)) = (name, body.status, &body.reason)
-        {
-            self.note_refusal(now, knock, &name, reason.clone());
-        }
-        Some(Reply {
-            client: knock.principal.name().clone(),
+        let reply = Reply {
+            client: client.clone(),
             printer: knock.printer.to_owned(),
             command: knock.command.to_owned(),
             body,
-        })
+        };
+        if reply.body.status == ReplyStatus::Refused {
+            self.announce_refusal(now, known, true, &reply);
+        } else if knock.command != STATUS {
+            self.outputs.push_back(Output::Decided(decided(now, &reply, true)));
+        }
+        Some(reply)
     }
 
     /// Carries out what was admitted; `None` when the answer comes later.
@@ -189,12 +211,50 @@ impl Core {
         })
     }
 
-    fn note_refusal(&mut self, now: Now, knock: &Knock<'_>, name: &Name, reason: String) {
-        let client = Principal::name(knock.principal).to_string();
-        let command = knock.command.chars().take(64).collect();
-        self.with(name, |printer| {
-            printer.event(now, EventKind::CommandRefused { client, command, reason });
-        });
+    /// Announces and records a refusal, as long as this client has not been refused too often lately. `known` is the
+    /// client if it has a grant.
+    fn announce_refusal(
+        &mut self,
+        now: Now,
+        known: Option<&Name>,
+        verified: bool,
+        refused: &Reply,
+    ) {
+        let Some(silent) = self.limits.announces(known, now.mono_ms) else { return };
+        let mut decision = decided(now, refused, verified);
+        if silent > 0 {
+            let reason = decision.reason.unwrap_or_default();
+            decision.reason = Some(format!("{reason} ({silent} refusals before it were not told)"));
+        }
+        let kind = EventKind::CommandRefused {
+            client: decision.client.clone(),
+            command: decision.command.clone(),
+            reason: decision.reason.clone().unwrap_or_default(),
+        };
+        if let Some((_, printer)) =
+            self.printers.iter_mut().find(|(name, _)| name.as_str() == refused.printer)
+        {
+            printer.event(now, kind);
+        }
+        self.outputs.push_back(Output::Decided(decision));
+    }
+}
+
+/// The command that is not worth a record: reading takes no effect.
+const STATUS: &str = "status";
+
+/// The record of an answer.
+fn decided(now: Now, reply: &Reply, verified: bool) -> Decision {
+    let short = |text: &str| text.chars().take(64).collect();
+    Decision {
+        at: unix_seconds(now.unix_ms),
+        client: reply.client.to_string(),
+        verified,
+        printer: short(&reply.printer),
+        command: short(&reply.command),
+        request: reply.body.id.clone(),
+        status: reply.body.status,
+        reason: reply.body.reason.clone(),
     }
 }
 

@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::authz::{Grants, Principal};
-use super::command::{CommandRow, FRESHNESS_S, Request, parse, row, shorten};
+use super::command::{CommandRow, FRESHNESS_S, Request, id_of, parse, row, shorten};
 use super::contract::ReplyBody;
+use super::limit::REQUESTS;
 use super::print::Job;
 use super::types::{Name, Now};
 
 /// How many request ids are remembered for each client.
 const IDS_KEPT: usize = 256;
+
+// No client can use up its remembered ids while the first of them is still fresh.
+const _: () = assert!(
+    REQUESTS.burst as u64 + 2 * FRESHNESS_S as u64 * 1_000 / REQUESTS.every_ms < IDS_KEPT as u64
+);
 
 /// The ids each client has used: a command takes effect at most once, over restarts too.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +63,8 @@ pub struct Knock<'a> {
 pub struct Door<'a> {
     /// Why the command plane is closed, if it is.
     pub closed: Option<&'a str>,
+    /// Whether this request is within its client's limit.
+    pub within_limit: bool,
     /// Who may do what.
     pub grants: &'a Grants,
     /// Ids used before.
@@ -82,14 +90,15 @@ impl Door<'_> {
         printer: Option<(&Name, Option<&Job>)>,
     ) -> Result<Admitted, ReplyBody> {
         // The id is only for the answer: whoever is refused for any reason should be able to match it.
-        let id = serde_json::from_slice::<serde_json::Value>(
-            &knock.payload[..knock.payload.len().min(super::command::MAX_REQUEST_BYTES)],
-        )
-        .ok()
-        .and_then(|body| {
-            body.get("id")?.as_str().map(|id| id.chars().take(64).collect::<String>())
-        });
+        let id = id_of(knock.payload);
         let no = |reason: String| Err(ReplyBody::refused(id.clone(), reason));
+        if !self.within_limit {
+            return no(format!(
+                "too many requests: {} at once and one each {} s are allowed",
+                REQUESTS.burst,
+                REQUESTS.every_ms / 1_000
+            ));
+        }
         if let Some(why) = self.closed {
             return no(format!("command plane closed: {why}"));
         }
@@ -106,6 +115,10 @@ impl Door<'_> {
             return no(denied.to_string());
         }
         let request = parse(row, knock.payload)
+            .and_then(|request| {
+                request.check_topic(knock.principal.name(), printer, row)?;
+                Ok(request)
+            })
             .map_err(|bad| ReplyBody::refused(id.clone(), format!("malformed: {}", bad.reason)))?;
         if self.ledger.knows(knock.principal.name(), &request.id) {
             return no(format!("replayed: the id {:?} was used before", request.id));

@@ -454,6 +454,7 @@ fn every_key_of_the_reference_is_one() {
             "watch.onnxruntime",
             "mqtt.ca_file",
             "mqtt.username",
+            "mqtt.canary",
             "secrets",
         ];
         assert!(expected.contains(&key), "{what}: {problem:#}");

@@ -5,6 +5,7 @@ mod commands;
 mod describe;
 mod life;
 mod pace;
+mod question;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -217,6 +218,7 @@ impl Printer {
         self.give_up_snapshots(now);
         self.check_pending(now, next_id);
         self.step_incident(now, next_id);
+        self.settle_question(now, next_id);
         self.sample(now);
         self.judge_watch(now);
         self.describe(now);
@@ -238,6 +240,7 @@ impl Printer {
             .iter()
             .map(Pending::deadline_ms)
             .chain(veto)
+            .chain(self.question_deadline_ms())
             .chain(self.snoozed_until.map(|until| until.mono_ms))
             .chain(self.snapshots.iter().map(|open| open.until_ms))
             .chain(self.stale_deadlines_ms())

@@ -19,10 +19,9 @@ impl Pace {
         self.scored_ms.push_back(now_ms);
     }
 
-    /// How many in the minute before now.
-    pub(super) fn per_minute(&self, now_ms: u64) -> usize {
-        let past = |then: &u64| then.saturating_add(MINUTE_MS) <= now_ms;
-        self.scored_ms.len() - self.scored_ms.partition_point(past)
+    /// How many in the minute before the last one, that one included.
+    pub(super) fn per_minute(&self) -> usize {
+        self.scored_ms.len()
     }
 }
 
@@ -33,14 +32,10 @@ mod tests {
     #[test]
     fn only_the_last_minute_counts() {
         let mut pace = Pace::default();
-        assert_eq!(pace.per_minute(0), 0);
-        for then in [0, 30_000, 59_999] {
-            pace.note(then);
+        assert_eq!(pace.per_minute(), 0);
+        for (now, expected) in [(0, 1), (30_000, 2), (59_999, 3), (60_000, 3), (119_999, 2)] {
+            pace.note(now);
+            assert_eq!(pace.per_minute(), expected, "at {now}");
         }
-        assert_eq!(pace.per_minute(59_999), 3);
-        assert_eq!(pace.per_minute(60_000), 2);
-        assert_eq!(pace.per_minute(119_999), 0);
-        pace.note(90_000);
-        assert_eq!((pace.per_minute(90_000), pace.scored_ms.len()), (2, 2));
     }
 }

@@ -107,6 +107,7 @@ fn parent_setup(port: u16) -> strandwatch::mqtt::Setup {
         base: crate::support::mqtt::base(),
         printers: Vec::new(),
         birth: None,
+        identity: strandwatch::mqtt::Identity::default(),
     }
 }
 
