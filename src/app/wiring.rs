@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -87,9 +88,12 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
 
     let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
     let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
+    let (requests, calls) = mpsc::channel(CALLS);
     for printer in &config.printers {
+        let mut reach = link_setup(printer);
+        reach.requests = Some(requests.clone());
         let link: Arc<dyn PrinterLink> =
-            moonraker::Link::spawn(link_setup(printer), links_token.clone(), &link_tasks);
+            moonraker::Link::spawn(reach, links_token.clone(), &link_tasks);
         for camera in &printer.cameras {
             let source = open_camera(printer, camera, &link, &clock, &links_token, &link_tasks)?;
             cameras.insert((printer.name.clone(), camera.name.clone()), source);
@@ -111,6 +115,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         setup,
         clock,
         links,
+        calls,
         cameras,
         model,
         self_test_every: config.watch.self_test_every,
@@ -132,6 +137,9 @@ pub fn model_options(config: &Checked) -> ModelOptions {
     }
 }
 
+/// Calls of macros that may wait for the core.
+const CALLS: usize = 16;
+
 /// How to reach a printer's Moonraker.
 pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
     moonraker::Setup {
@@ -142,6 +150,7 @@ pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
         },
         api_key: printer.api_key.clone(),
         timing: moonraker::Timing::default(),
+        requests: None,
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Request {
     pub issued_at: Option<f64>,
     /// The job it is meant for.
     pub job: Option<String>,
+    /// The incident it is meant for: a button that was shown for one must not reach the next.
+    pub incident: Option<String>,
     /// For whom it was written, where it says so.
     pub written_for: WrittenFor,
     /// What is asked.
@@ -353,7 +355,8 @@ pub fn row(name: &str) -> Option<&'static CommandRow> {
 /// Parses a request body for the command of `row`.
 ///
 /// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text),
-/// `client`, `printer`, `command` (as the topic has them) and the command's own arguments. Anything else is refused.
+/// `incident` (text), `client`, `printer`, `command` (as the topic has them) and the command's own arguments. Anything
+/// else is refused.
 pub fn parse(row: &CommandRow, payload: &[u8]) -> Result<Request, BadRequest> {
     let bad = |reason: String| BadRequest { id: None, reason };
     if payload.len() > MAX_REQUEST_BYTES {
@@ -386,7 +389,7 @@ fn parse_rest(
     id: String,
 ) -> Result<Request, BadRequest> {
     let known = |key: &str| {
-        matches!(key, "id" | "issued_at" | "job" | "client" | "printer" | "command")
+        matches!(key, "id" | "issued_at" | "job" | "incident" | "client" | "printer" | "command")
             || row.args.iter().any(|arg| arg.name == key)
     };
     if let Some(key) = object.keys().find(|key| !known(key)) {
@@ -404,11 +407,11 @@ fn parse_rest(
         None | Some(Value::Null) => Ok(None),
         Some(_) => args.text(key).map(Some),
     };
-    let job = text("job")?;
+    let (job, incident) = (text("job")?, text("incident")?);
     let written_for = WrittenFor {
         client: text("client")?,
         printer: text("printer")?,
         command: text("command")?,
     };
-    Ok(Request { id, issued_at, job, written_for, command: (row.build)(args)? })
+    Ok(Request { id, issued_at, job, incident, written_for, command: (row.build)(args)? })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::core::Core;
-use crate::core::authz::{Grant, Grants, Principal, Right, VerifiedCredential};
+use crate::core::authz::{CONSOLE, Grant, Grants, Principal, Right, VerifiedCredential};
 use crate::core::command::ActionChoice;
 use crate::core::contract::{
     ActSettings, Action, Input, Output, PrinterSetup, Reply, ReplyStatus, Setup, WatchSettings,
@@ -385,7 +385,11 @@ impl Scenario {
 }
 
 pub fn principal(client: &str) -> Principal {
-    Principal::new(VerifiedCredential::BrokerEnforcedTopic(name(client)))
+    Principal::new(match client {
+        CONSOLE => VerifiedCredential::PrinterMacro,
+        client => VerifiedCredential::BrokerEnforcedTopic(name(client)),
+    })
+    .unwrap()
 }
 
 /// Frames come so often.
