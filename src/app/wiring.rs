@@ -21,6 +21,7 @@ use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
+use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
@@ -154,7 +155,8 @@ pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
     }
 }
 
-async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+/// How printers are watched and acted upon by this configuration.
+pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
     let (rule, tsd_sensitivity) = match config.watch.rule {
         config::Rule::Evidence => (Rule::Evidence, 1.0),
         config::Rule::Tsd { sensitivity } => (Rule::Tsd, sensitivity),
@@ -166,6 +168,7 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
             act_false_alarms_per_100h: config.watch.false_alarms_per_100h,
             alert_false_alarms_per_100h: config.watch.alert_false_alarms_per_100h,
             tsd_sensitivity,
+            consecutive: ConsecutiveSettings::default(),
         },
         clear_interval_ms: millis(config.watch.clear_interval),
         suspect_interval_ms: millis(config.watch.suspect_interval),
@@ -181,6 +184,11 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
+    (watch, act)
+}
+
+async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+    let (watch, act) = judgement(config);
     let mut printers = BTreeMap::new();
     for printer in &config.printers {
         let memory = remembered(store, &keys::memory(&printer.name)).await?;
