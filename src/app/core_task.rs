@@ -15,6 +15,7 @@ use super::persist::Durable;
 use crate::core::Core;
 use crate::core::command::id_of;
 use crate::core::contract::{Action, Decision, Input, Output, Reply};
+use crate::core::screen::ScreenMessage;
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, IncomingRequest, PrinterLink, Publication, Unverified};
 
@@ -62,6 +63,8 @@ impl Actuator {
 pub struct Sources {
     /// Requests off the bus.
     pub requests: Option<mpsc::Receiver<IncomingRequest>>,
+    /// Requests of the printers' own macros.
+    pub calls: mpsc::Receiver<IncomingRequest>,
     /// Printers, cameras' reports, the model, answers to actions.
     pub inputs: mpsc::Receiver<Input>,
     /// Scores.
@@ -82,6 +85,8 @@ pub struct CoreTask {
     pub durable: mpsc::Sender<Durable>,
     /// Every camera, by printer and name.
     pub cameras: BTreeMap<(Name, Name), CameraOrders>,
+    /// What goes onto the printers' own screens.
+    pub screens: BTreeMap<Name, mpsc::Sender<ScreenMessage>>,
     /// When this task last came round, monotonic ms: the watchdog looks at it.
     pub heartbeat: Arc<AtomicU64>,
     /// Records every input, if it can.
@@ -104,6 +109,7 @@ impl CoreTask {
                 biased;
                 () = cancel.cancelled() => break,
                 Some(request) = receive(&mut sources.requests) => Input::from(request),
+                Some(request) = sources.calls.recv() => Input::from(request),
                 Some(input) = sources.inputs.recv() => input,
                 Some(input) = sources.scores.recv() => input,
                 () = tokio::time::sleep(wait) => Input::Tick,
@@ -166,6 +172,12 @@ impl CoreTask {
             Output::FailureImage { printer, camera, incident } => {
                 if let Some(orders) = self.cameras.get(&(printer, camera)) {
                     let _ = orders.pictures.try_send(PictureRequest::Failure { incident });
+                }
+            }
+            Output::Screen { printer, message } => {
+                let sent = self.screens.get(&printer).map(|screen| screen.try_send(message));
+                if let Some(Err(error)) = sent {
+                    tracing::debug!(%printer, "not shown, too much waits already: {error}");
                 }
             }
             Output::Snapshot { printer, ticket } => self.snapshot(&printer, ticket),

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::check::{Context, name};
-use super::checked::{Login, Mqtt, Tls};
+use super::checked::{HomeAssistant, Login, Mqtt, Tls};
 use super::problem::{Key, nearest};
 use super::raw;
 use super::shape::one_of;
-use crate::core::authz::{Grant, Grants, Right, Trust};
+use crate::core::authz::{CONSOLE, Grant, Grants, Right, Trust};
 use crate::core::types::Name;
 
 /// Presets of [`Right::from_word`].
@@ -171,14 +171,49 @@ fn check_trust(
 }
 
 fn base(context: &mut Context<'_>, key: &Key, base: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
-    if base.len() <= 128 && base.split('/').all(is_level) {
+    if is_topic(base) {
         return Some(base.to_owned());
     }
     let why = "must be levels of letters, digits, _, - and . joined by /, such as home/printers";
     context.error(key, why, "write base = \"strandwatch\"");
     None
+}
+
+/// Whether every level is plain.
+fn is_topic(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
+    text.len() <= 128 && text.split('/').all(is_level)
+}
+
+/// Home Assistant's topics and client, if Strandwatch is to appear there.
+pub(super) fn home_assistant(
+    context: &mut Context<'_>,
+    raw: &raw::HomeAssistant,
+    base: &str,
+) -> Option<HomeAssistant> {
+    let section = Key::new("home_assistant");
+    let default = raw::HomeAssistant::default();
+    let client = name(context, &section.at("client"), &raw.client);
+    let topics = [
+        ("discovery_prefix", &raw.discovery_prefix, &default.discovery_prefix),
+        ("birth_topic", &raw.birth_topic, &default.birth_topic),
+    ];
+    for (key, topic, usual) in topics {
+        let write = format!("write {key} = {usual:?}, or what Home Assistant has");
+        if !is_topic(topic) {
+            let why = "must be levels of letters, digits, _, - and . joined by /";
+            context.error(&section.at(key), why, write);
+        } else if topic == base || topic.starts_with(&format!("{base}/")) {
+            context.error(&section.at(key), "lies below mqtt.base, which is Strandwatch's", write);
+        }
+    }
+    let (discovery_prefix, birth_topic) = (raw.discovery_prefix.clone(), raw.birth_topic.clone());
+    client.filter(|_| raw.enabled).map(|client| HomeAssistant {
+        client,
+        discovery_prefix,
+        birth_topic,
+    })
 }
 
 /// Every client's rights.
@@ -194,6 +229,10 @@ pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
         let Some(name) = name(context, &key.at("name"), text) else { continue };
         if text == "strandwatch" || raw.mqtt.username.as_ref() == Some(text) {
             let why = "is Strandwatch's own name at the broker";
+            context.error(&key.at("name"), why, "give the client a name of its own");
+        }
+        if text == CONSOLE {
+            let why = "belongs to the printer's own console";
             context.error(&key.at("name"), why, "give the client a name of its own");
         }
         voters += u32::from(rights.contains(&Right::Vote));

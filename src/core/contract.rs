@@ -12,6 +12,7 @@ use super::command::ActionChoice;
 use super::detect::DetectSettings;
 use super::event::Event;
 use super::incident::Unanswered;
+use super::screen::ScreenMessage;
 use super::types::{FrameScore, LinkStatus, ModelFacts, Name, PrinterAction, SourceReport};
 
 /// Everything that is settled before the first input.
@@ -90,6 +91,9 @@ pub struct PrinterMemory {
     pub false_alarms_per_100h: Option<f64>,
     /// The Spaghetti Detective's lifetime means, by camera.
     pub lifetime: BTreeMap<Name, super::detect::tsd::RollingMean>,
+    /// Whether a prompt of ours stands on the printer's screens.
+    #[serde(default)]
+    pub prompt_open: bool,
 }
 
 /// Something that happened outside.
@@ -258,6 +262,13 @@ pub enum Output {
         camera: Name,
         /// The incident.
         incident: String,
+    },
+    /// Show something on the printer's own screens.
+    Screen {
+        /// Which printer.
+        printer: Name,
+        /// What.
+        message: ScreenMessage,
     },
     /// Publish a fresh annotated picture; answered by [`Input::SnapshotTaken`].
     Snapshot {

@@ -16,6 +16,7 @@ mod limit;
 pub mod print;
 mod printer;
 mod request;
+pub mod screen;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod types;
@@ -23,7 +24,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use self::authz::Grants;
+use self::authz::{Grants, is_reserved};
 use self::command::Command;
 use self::contract::{Decision, Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
 use self::document::unix_seconds;
@@ -117,7 +118,8 @@ impl Core {
                 let body = ReplyBody::refused(id, format!("not verified: {why}"));
                 let refused = Reply { client: claimed, printer, command, body };
                 self.announce_refusal(now, None, false, &refused);
-                reply = Some(refused);
+                // Whoever pretends to be the console must not be answered there.
+                reply = Some(refused).filter(|refused| !is_reserved(&refused.client));
             }
             Input::CommandPlane { closed } => self.closed = closed,
             Input::Audited { audit } => self.on_audited(now, audit.problems()),
@@ -150,7 +152,7 @@ impl Core {
 
     /// The next thing to be done outside, in order; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().map(screen::addressed)
     }
 
     /// When to call again with [`Input::Tick`] at the latest, on the monotonic clock, ms. Always after the latest input:
@@ -180,12 +182,14 @@ impl Core {
     /// Deals with a request; `None` when the answer comes later.
     fn on_request(&mut self, now: Now, knock: &Knock<'_>) -> Option<Reply> {
         let client = knock.principal.name();
-        let known = self.grants.0.contains_key(client).then_some(client);
+        let is_known = knock.principal.is_console() || self.grants.0.contains_key(client);
+        let known = is_known.then_some(client);
         let within_limit = self.limits.admits(known, now.mono_ms);
         let named = self.printers.iter().find(|(name, _)| name.as_str() == knock.printer);
         let closed = self.closed.as_deref();
         let door = Door { closed, within_limit, grants: &self.grants, ledger: &self.ledger };
-        let body = match door.admit(now, knock, named.map(|(name, p)| (name, p.job()))) {
+        let target = named.map(|(name, printer)| printer.target(name));
+        let body = match door.admit(now, knock, target) {
             Ok(admitted) => self.carry_out(now, knock, admitted)?,
             Err(refusal) => refusal,
         };

@@ -275,7 +275,7 @@ impl Canary<'_> {
         }
         match self.base.parse_topic(topic) {
             Ok(Topic::Response(exchange)) => exchange.client == self.name,
-            Ok(Topic::Request(_)) | Err(_) => false,
+            Ok(Topic::Request(_) | Topic::Foreign(_)) | Err(_) => false,
             Ok(
                 Topic::Status
                 | Topic::Health

@@ -77,8 +77,9 @@ impl Identity {
                 )),
             },
         };
-        let sender =
-            credential.map(Principal::new).map_err(|why| Unverified { claimed: client, why });
+        let sender = credential
+            .and_then(|verified| Principal::new(verified).map_err(|reserved| reserved.to_string()))
+            .map_err(|why| Unverified { claimed: client, why });
         (sender, body)
     }
 }

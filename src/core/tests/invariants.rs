@@ -230,6 +230,7 @@ fn of_printer(turns: &[Turn], printer: &str) -> Vec<(u64, Output)> {
                 | Output::Availability { printer, .. }
                 | Output::Remember { printer, .. }
                 | Output::Sampling { printer, .. }
+                | Output::Screen { printer, .. }
                 | Output::FailureImage { printer, .. } => printer.to_string(),
                 Output::Action(action) => {
                     action.id = 0;

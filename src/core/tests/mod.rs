@@ -4,6 +4,7 @@
 
 mod actions;
 mod authority;
+mod console;
 mod incidents;
 mod invariants;
 mod life;
