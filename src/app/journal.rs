@@ -206,6 +206,7 @@ impl Standing {
             Input::Printer { printer, .. } => Topic::Printer(printer.clone()),
             Input::Score { .. }
             | Input::Request { .. }
+            | Input::Unverified { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => return,

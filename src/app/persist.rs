@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::core::contract::{Action, PrinterMemory};
+use crate::core::contract::{Action, Decision, PrinterMemory};
 use crate::core::detect::clutter::Clutter;
 use crate::core::event::Event;
 use crate::core::types::Name;
@@ -21,6 +21,8 @@ pub enum Durable {
     Learned(Name, Name, Option<Clutter>),
     /// The request ids a client has used.
     Answered(Name, Vec<String>),
+    /// What became of a request, for the log.
+    Decided(Decision),
     /// A client's action: only once its request's id is on disk, so that it cannot take effect twice.
     ThenAct(Action),
 }
@@ -76,6 +78,7 @@ pub async fn run(
                 }
             }
             Durable::Answered(client, ids) => put(&store, keys::answered(&client), &ids).await,
+            Durable::Decided(decision) => store.log_decision(decision).await,
             Durable::ThenAct(action) => {
                 act(action);
                 Ok(())

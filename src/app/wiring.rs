@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -86,9 +87,12 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
 
     let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
     let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
+    let (requests, calls) = mpsc::channel(CALLS);
     for printer in &config.printers {
+        let mut reach = link_setup(printer);
+        reach.requests = Some(requests.clone());
         let link: Arc<dyn PrinterLink> =
-            moonraker::Link::spawn(link_setup(printer), links_token.clone(), &link_tasks);
+            moonraker::Link::spawn(reach, links_token.clone(), &link_tasks);
         for camera in &printer.cameras {
             let source = open_camera(printer, camera, &link, &clock, &links_token, &link_tasks)?;
             cameras.insert((printer.name.clone(), camera.name.clone()), source);
@@ -105,6 +109,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         setup,
         clock,
         links,
+        calls,
         cameras,
         model,
         self_test_every: config.watch.self_test_every,
@@ -126,6 +131,9 @@ pub fn model_options(config: &Checked) -> ModelOptions {
     }
 }
 
+/// Calls of macros that may wait for the core.
+const CALLS: usize = 16;
+
 /// How to reach a printer's Moonraker.
 pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
     moonraker::Setup {
@@ -136,6 +144,7 @@ pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
         },
         api_key: printer.api_key.clone(),
         timing: moonraker::Timing::default(),
+        requests: None,
     }
 }
 
@@ -162,6 +171,9 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
         on_failure: config.act.on_failure,
         veto_ms: millis(config.act.veto),
         votes_needed: config.act.votes_needed,
+        on_confirmed: config.act.on_confirmed,
+        answer_within_ms: millis(config.act.answer_within),
+        if_unanswered: config.act.if_unanswered,
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
@@ -373,7 +385,10 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
     let base = mqtt::Base::parse(&settings.base)
         .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
-    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers })
+    let keys = mqtt::Keys::default();
+    keys.set(settings.keys.clone());
+    let identity = mqtt::Identity { trust: settings.trust, keys };
+    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers, identity })
 }
 
 /// Loads the configured model.

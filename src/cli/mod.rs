@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod client;
 mod demo;
 mod doctor;
 mod eval;
@@ -15,6 +16,7 @@ pub mod output;
 mod pictures;
 mod run;
 mod score;
+mod simulate;
 
 /// How a command ends; the number is the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +75,14 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
+    /// Show what clients asked for
+    Client(client::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
     Eval(eval::Arguments),
+    /// Judge the rules on whole simulated prints: failures found, how fast, and false alarms per 100 hours
+    Simulate(simulate::Arguments),
     /// Measure frames per second, CPU per frame by stage, and memory
     Bench(bench::Arguments),
 }
@@ -88,8 +94,10 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Client(arguments) => client::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };
     let exit = outcome.unwrap_or_else(|failure| {

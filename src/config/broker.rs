@@ -7,7 +7,7 @@ use super::checked::{Login, Mqtt, Tls};
 use super::problem::{Key, nearest};
 use super::raw;
 use super::shape::one_of;
-use crate::core::authz::{Grant, Grants, Right};
+use crate::core::authz::{CONSOLE, Grant, Grants, Right, Trust};
 use crate::core::types::Name;
 
 /// Presets of [`Right::from_word`].
@@ -34,6 +34,11 @@ pub(super) fn check(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Mqtt> 
             context.warning(&section.at("tls"), why, "write tls = true, if the broker speaks TLS");
         }
     }
+    let canary = canary(context, raw);
+    let keys = std::mem::take(&mut context.keyring.keys);
+    check_trust(context, raw, canary.is_some(), |client| {
+        Name::parse(client).is_ok_and(|client| keys.contains_key(&client))
+    });
     let client_id = raw.client_id.clone().unwrap_or_else(|| raw.base.replace('/', "-"));
     Some(Mqtt {
         host: host.clone(),
@@ -42,6 +47,9 @@ pub(super) fn check(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Mqtt> 
         login,
         base: base?,
         client_id,
+        trust: raw.trust,
+        canary,
+        keys,
     })
 }
 
@@ -102,6 +110,66 @@ fn login(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
     raw.username.clone().map(|username| Login { username, password })
 }
 
+/// Whom the audit logs in as.
+fn canary(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
+    let key = Key::new("mqtt").at("canary");
+    let password = context.keyring.canary.take();
+    match (&raw.canary, &password) {
+        (None, Some(_)) => {
+            let why = "is missing, and the secrets file has a password for it";
+            context.error(&key, why, "write canary = \"strandwatch-canary\" under [mqtt]");
+        }
+        (Some(_), None) => {
+            let write = "write into the secrets file: [mqtt] canary_password = \"…\"";
+            context.warning(&key, "has no password in the secrets file", write);
+        }
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    let canary = raw.canary.as_ref()?;
+    let is_client = raw.client.iter().any(|client| client.name.as_ref() == Some(canary));
+    if is_client || raw.username.as_ref() == Some(canary) {
+        let why = "is somebody already, and the canary must be nobody";
+        context.error(&key, why, "give it a user of its own at the broker");
+    }
+    // Its name stands in topics, as a client's does.
+    name(context, &key, canary)?;
+    Some(Login { username: canary.clone(), password })
+}
+
+/// Whether what is trusted can ever be shown.
+fn check_trust(
+    context: &mut Context<'_>,
+    raw: &raw::Mqtt,
+    has_canary: bool,
+    has_key: impl Fn(&str) -> bool,
+) {
+    let section = Key::new("mqtt");
+    let names = raw.client.iter().enumerate().filter_map(|(index, client)| {
+        client.name.as_deref().map(|name| (section.at("client").item(index).at("name"), name))
+    });
+    match raw.trust {
+        Trust::Isolation if raw.username.is_some() && !has_canary && !raw.client.is_empty() => {
+            let why = "is missing: that the broker keeps clients apart cannot be shown, and every command will be refused";
+            let write = "give the broker one more user with a client's rules (config/README.md has them), then write canary = \"strandwatch-canary\"";
+            context.warning(&section.at("canary"), why, write);
+        }
+        Trust::Isolation => {}
+        Trust::Signatures => {
+            for (key, name) in names.filter(|(_, name)| !has_key(name)) {
+                let why = "has no signing key: everything it asks for will be refused";
+                let write =
+                    format!("write into the secrets file: [mqtt.client.{name}] key = \"…\"");
+                context.warning(&key, why, write);
+            }
+        }
+        Trust::AnyLogin => {
+            let why = "lets every login of the broker speak as any client";
+            let write = "keep it only if every user of this broker may do everything to the printer; \"isolation\" and \"signatures\" are the others";
+            context.warning(&section.at("trust"), why, write);
+        }
+    }
+}
+
 fn base(context: &mut Context<'_>, key: &Key, base: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
@@ -126,6 +194,10 @@ pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
         let Some(name) = name(context, &key.at("name"), text) else { continue };
         if text == "strandwatch" || raw.mqtt.username.as_ref() == Some(text) {
             let why = "is Strandwatch's own name at the broker";
+            context.error(&key.at("name"), why, "give the client a name of its own");
+        }
+        if text == CONSOLE {
+            let why = "belongs to the printer's own console";
             context.error(&key.at("name"), why, "give the client a name of its own");
         }
         voters += u32::from(rights.contains(&Right::Vote));

@@ -124,6 +124,9 @@ fn act(raw: &raw::Act) -> Act {
         on_failure: raw.on_failure,
         veto: raw.veto.0,
         votes_needed: raw.votes_needed,
+        on_confirmed: raw.on_confirmed,
+        answer_within: raw.answer_within.0,
+        if_unanswered: raw.if_unanswered,
         attempts: raw.attempts,
         confirm_within: raw.confirm_within.0,
     }

@@ -8,9 +8,10 @@ use secrecy::SecretString;
 
 use super::problem::Problem;
 use super::raw::{LogFormat, LogLevel, UrlKind};
-use crate::core::authz::Grants;
+use crate::core::authz::{Grants, Trust};
 use crate::core::command::ActionChoice;
 use crate::core::geometry::BedView;
+use crate::core::incident::Unanswered;
 use crate::core::types::Name;
 
 /// A configuration without errors.
@@ -163,6 +164,12 @@ pub struct Act {
     pub veto: Duration,
     /// How many clients must agree, at least 1.
     pub votes_needed: u32,
+    /// What to do when they confirm; `None` is as `on_failure`.
+    pub on_confirmed: Option<ActionChoice>,
+    /// How long people have to decide about a print that was paused.
+    pub answer_within: Duration,
+    /// What becomes of it when they do not.
+    pub if_unanswered: Unanswered,
     /// How often an action is tried, at least 1.
     pub attempts: u32,
     /// How long the printer may take to report an action done.
@@ -184,6 +191,12 @@ pub struct Mqtt {
     pub base: String,
     /// Our client id.
     pub client_id: String,
+    /// What shows who sends a request.
+    pub trust: Trust,
+    /// Whom the audit logs in as, to try what no client may do.
+    pub canary: Option<Login>,
+    /// Keys of the clients that sign their requests.
+    pub keys: BTreeMap<Name, SecretString>,
 }
 
 /// How the broker's certificate is trusted.
@@ -242,6 +255,13 @@ impl Checked {
                 format!("speaks to the broker {}:{} {tls}, below {}/", mqtt.host, mqtt.port, mqtt.base)
             },
         ));
+        lines.extend(self.mqtt.as_ref().map(|mqtt| match mqtt.trust {
+            Trust::Isolation => "takes commands once it is shown that the broker keeps clients apart".to_owned(),
+            Trust::Signatures => "takes signed commands only".to_owned(),
+            Trust::AnyLogin => {
+                "TAKES COMMANDS FROM EVERY LOGIN OF THE BROKER, in any client's name: mqtt.trust = \"any-login\"".to_owned()
+            }
+        }));
         lines.extend(self.grants.0.iter().map(|(client, grant)| {
             let rights: Vec<&str> = grant.rights.iter().map(|right| right.name()).collect();
             let printers = grant.printers.as_ref().map_or_else(
@@ -283,4 +303,8 @@ pub(super) struct Keyring {
     pub cameras: BTreeMap<(String, String), SecretString>,
     /// The broker's password.
     pub mqtt: Option<SecretString>,
+    /// The canary's at the broker.
+    pub canary: Option<SecretString>,
+    /// Signing keys by client.
+    pub keys: BTreeMap<Name, SecretString>,
 }

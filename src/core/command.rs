@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::authz::Right;
-use super::types::PrinterAction;
+use super::types::{Name, PrinterAction};
 
 /// The largest request body that is looked at, bytes.
 pub const MAX_REQUEST_BYTES: usize = 4096;
@@ -107,8 +107,48 @@ pub struct Request {
     pub issued_at: Option<f64>,
     /// The job it is meant for.
     pub job: Option<String>,
+    /// The incident it is meant for: a button that was shown for one must not reach the next.
+    pub incident: Option<String>,
+    /// For whom it was written, where it says so.
+    pub written_for: WrittenFor,
     /// What is asked.
     pub command: Command,
+}
+
+/// What a body says of the topic it was written for. In a signed request all of it is there: a signature then holds for
+/// this client, this printer and this command only.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WrittenFor {
+    /// The client that sends it.
+    pub client: Option<String>,
+    /// The printer it is for.
+    pub printer: Option<String>,
+    /// The command it is.
+    pub command: Option<String>,
+}
+
+impl Request {
+    /// Refuses a request that was written for another topic.
+    pub fn check_topic(
+        &self,
+        client: &Name,
+        printer: &Name,
+        row: &CommandRow,
+    ) -> Result<(), BadRequest> {
+        let WrittenFor { client: said_client, printer: said_printer, command } = &self.written_for;
+        for (what, said, is) in [
+            ("client", said_client, client.as_str()),
+            ("printer", said_printer, printer.as_str()),
+            ("command", command, row.name),
+        ] {
+            if let Some(said) = said.as_ref().filter(|said| *said != is) {
+                let reason =
+                    format!("its {what} is {:?}, and its topic says {is:?}", shorten(said));
+                return Err(BadRequest { id: Some(self.id.clone()), reason });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a request could not be understood.
@@ -300,6 +340,13 @@ pub const COMMANDS: &[CommandRow] = &[
     },
 ];
 
+/// The id of a request body, where that much can be read, at most 64 characters.
+pub fn id_of(payload: &[u8]) -> Option<String> {
+    let body = payload.get(..payload.len().min(MAX_REQUEST_BYTES))?;
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get("id")?.as_str().map(|id| id.chars().take(64).collect())
+}
+
 /// The row of a command's name.
 pub fn row(name: &str) -> Option<&'static CommandRow> {
     COMMANDS.iter().find(|row| row.name == name)
@@ -307,8 +354,9 @@ pub fn row(name: &str) -> Option<&'static CommandRow> {
 
 /// Parses a request body for the command of `row`.
 ///
-/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text) and
-/// the command's own arguments. Anything else in it is refused.
+/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text),
+/// `incident` (text), `client`, `printer`, `command` (as the topic has them) and the command's own arguments. Anything
+/// else is refused.
 pub fn parse(row: &CommandRow, payload: &[u8]) -> Result<Request, BadRequest> {
     let bad = |reason: String| BadRequest { id: None, reason };
     if payload.len() > MAX_REQUEST_BYTES {
@@ -341,7 +389,8 @@ fn parse_rest(
     id: String,
 ) -> Result<Request, BadRequest> {
     let known = |key: &str| {
-        matches!(key, "id" | "issued_at" | "job") || row.args.iter().any(|arg| arg.name == key)
+        matches!(key, "id" | "issued_at" | "job" | "incident" | "client" | "printer" | "command")
+            || row.args.iter().any(|arg| arg.name == key)
     };
     if let Some(key) = object.keys().find(|key| !known(key)) {
         let reason = format!("{} takes no field {:?}", row.name, shorten(key));
@@ -354,9 +403,15 @@ fn parse_rest(
     if row.moves && issued_at.is_none() {
         return Err(wrong("issued_at", "Unix seconds, as this command moves the printer", None));
     }
-    let job = match object.get("job") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(args.text("job")?),
+    let text = |key: &str| match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => args.text(key).map(Some),
     };
-    Ok(Request { id, issued_at, job, command: (row.build)(args)? })
+    let (job, incident) = (text("job")?, text("incident")?);
+    let written_for = WrittenFor {
+        client: text("client")?,
+        printer: text("printer")?,
+        command: text("command")?,
+    };
+    Ok(Request { id, issued_at, job, incident, written_for, command: (row.build)(args)? })
 }

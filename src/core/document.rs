@@ -132,6 +132,8 @@ pub struct IncidentDocument {
     pub stage: String,
     /// When the daemon acts unless somebody objects, Unix seconds.
     pub acts_at: Option<f64>,
+    /// After its pause: until when people may decide, Unix seconds.
+    pub answer_by: Option<f64>,
     /// Whether people have confirmed it.
     pub confirmed: bool,
     /// The votes by client.

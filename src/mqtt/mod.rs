@@ -7,8 +7,9 @@
 //! them; a last will. `requester` is the other side of the contract, a client with its own credential.
 //!
 //! **Identity.** MQTT never tells who published. A request's sender is the client in its topic, because the broker lets
-//! each client publish below its own `client/<name>/request/` only; on a broker without such an ACL that is not so, and
-//! no code here can tell. A topic whose client cannot be a name is dropped and logged, as there is nobody to answer.
+//! each client publish below its own `client/<name>/request/` only, which `audit` tests with connections of its own; or
+//! because the request bears that client's signature (`signing`). A topic whose client cannot be a name is dropped and
+//! logged, as there is nobody to answer.
 //!
 //! **Sessions.** The first connection of a process begins a clean session: requests meant for a process that is gone
 //! are not carried out by the next. Reconnections resume it, and the broker holds it as long as a request stays fresh,
@@ -31,6 +32,7 @@ mod pending;
 mod publisher;
 pub mod requester;
 mod session;
+pub mod signing;
 pub mod topics;
 pub mod wire;
 
@@ -43,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use broker::{Broker, Login, Tls};
+pub use signing::{Identity, Keys};
 pub use topics::Base;
 
 use crate::core::types::Name;
@@ -68,6 +71,8 @@ pub struct Setup {
     pub base: Base,
     /// Whose availability is set to `offline` at the end.
     pub printers: Vec<Name>,
+    /// What shows who sends a request.
+    pub identity: Identity,
 }
 
 impl Setup {

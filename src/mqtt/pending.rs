@@ -1,18 +1,23 @@
 //! What is owed to the broker beside events: documents by topic, the latest wins, and responses in their order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tokio::time::Instant;
 
-use super::topics::{Base, Topic};
-use super::wire::{Message, Qos, RESPONSE_EXPIRY, delivery};
+use super::topics::{Base, Exchange, Topic};
+use super::wire::{Delivery, Message, Qos, RESPONSE_EXPIRY, delivery};
 
 /// Responses that wait for the broker; beyond that the oldest is dropped.
 const RESPONSES: usize = 64;
 
+/// Retained requests that wait to be cleared; the rest is seen after the next connection.
+const CLEARINGS: usize = 64;
+
 /// What a message in flight is, to be told when it is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tag {
+    /// An empty message that takes a retained request off the broker.
+    Clearing(Topic),
     /// The document of a topic.
     Document(Topic),
     /// A response, by its number here.
@@ -24,7 +29,10 @@ pub(super) enum Tag {
 impl Tag {
     pub(super) fn topic(&self) -> &Topic {
         match self {
-            Self::Document(topic) | Self::Response(_, topic) | Self::Event(_, topic) => topic,
+            Self::Clearing(topic)
+            | Self::Document(topic)
+            | Self::Response(_, topic)
+            | Self::Event(_, topic) => topic,
         }
     }
 }
@@ -34,6 +42,8 @@ pub(super) struct Pending {
     documents: BTreeMap<Topic, Document>,
     responses: VecDeque<Response>,
     numbered: u64,
+    /// Requests that somebody retained.
+    retained: BTreeSet<Topic>,
 }
 
 struct Document {
@@ -71,6 +81,13 @@ impl Pending {
         }
     }
 
+    /// Takes a retained request off the broker. It is of no use to anybody: none is ever carried out.
+    pub(super) fn clear_request(&mut self, exchange: Exchange) {
+        if self.retained.len() < CLEARINGS {
+            self.retained.insert(Topic::Request(exchange));
+        }
+    }
+
     fn respond(&mut self, topic: Topic, payload: Vec<u8>) {
         if self.responses.len() >= RESPONSES
             && let Some(dropped) = self.responses.pop_front()
@@ -105,6 +122,11 @@ impl Pending {
             let tag = Tag::Response(response.number, response.topic.clone());
             return Some((tag, message(base, &response.topic, response.payload.clone())));
         }
+        if let Some(topic) = self.retained.pop_first() {
+            let empty = message(base, &topic, Vec::new());
+            let delivery = Delivery { retain: true, ..empty.delivery };
+            return Some((Tag::Clearing(topic), Message { delivery, ..empty }));
+        }
         let (topic, document) = self
             .documents
             .iter_mut()
@@ -128,7 +150,7 @@ impl Pending {
             Tag::Response(number, _) => {
                 self.responses.retain(|response| response.number != *number);
             }
-            Tag::Event(..) => {}
+            Tag::Event(..) | Tag::Clearing(_) => {}
         }
     }
 
@@ -142,6 +164,7 @@ impl Pending {
     /// Whether nothing waits to be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.responses.is_empty()
+            && self.retained.is_empty()
             && self.documents.values().all(|document| !document.dirty && !document.in_flight)
     }
 }
@@ -155,7 +178,7 @@ pub(super) fn message(base: &Base, topic: &Topic, payload: Vec<u8>) -> Message {
 mod tests {
     use super::*;
     use crate::core::types::Name;
-    use crate::mqtt::topics::{Exchange, Level};
+    use crate::mqtt::topics::Level;
 
     fn base() -> Base {
         Base::parse("strandwatch").unwrap()

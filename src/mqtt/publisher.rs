@@ -218,6 +218,13 @@ impl<'a> Publisher<'a> {
                     Err(refusal) => self.event_refused(key, topic, refusal).await,
                 }
             }
+            // Where the broker's ACL forbids it, the request stays, is refused each time, and nothing else suffers.
+            Verdict::Message(Tag::Clearing(topic), verdict) => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                if let Err(refusal) = verdict {
+                    tracing::debug!(?topic, %refusal, "a retained request could not be cleared");
+                }
+            }
             Verdict::Message(tag, verdict) => {
                 self.in_flight = self.in_flight.saturating_sub(1);
                 self.shared.pending().settle(&tag);

@@ -13,9 +13,8 @@ use super::fault::{Fault, Refusal};
 use super::pending::{Tag, message};
 use super::publisher::Publisher;
 use super::topics::Topic;
-use super::wire::{OFFLINE, refused};
+use super::wire::{OFFLINE, PROBE, refused};
 use super::{GOODBYE, Setup, Shared};
-use crate::core::authz::{Principal, VerifiedCredential};
 use crate::core::command::{FRESHNESS_S, MAX_REQUEST_BYTES};
 use crate::ports::{BusLink, IncomingRequest, Store};
 
@@ -153,16 +152,24 @@ impl Session<'_> {
             // Somebody clears a retained request, as its refusal told them to: that asks for nothing.
             return;
         }
-        let mut payload = received.payload;
-        payload.truncate(MAX_REQUEST_BYTES + 1);
+        if exchange.command.as_str() == PROBE {
+            // The audit's own: that it arrived is all there is to it.
+            return;
+        }
+        if received.retained {
+            // Whoever retained it, it would be refused anew after every reconnection.
+            self.shared.pending().clear_request(exchange.clone());
+            self.shared.work.notify_one();
+        }
+        let identity = &self.setup.identity;
+        let (sender, body) = identity.of(&exchange, &received.payload);
         let request = IncomingRequest {
-            principal: Principal::new(VerifiedCredential::BrokerEnforcedTopic(
-                exchange.client.clone(),
-            )),
+            sender,
             printer: exchange.printer.as_str().to_owned(),
             command: exchange.command.as_str().to_owned(),
             retained: received.retained,
-            payload,
+            // A copy, so that what is too long is not held in the queue.
+            payload: body[..body.len().min(MAX_REQUEST_BYTES + 1)].to_vec(),
         };
         let reason = match self.requests.try_send(request) {
             Ok(()) => return,

@@ -16,6 +16,9 @@ pub const ONLINE: &[u8] = b"online";
 /// The payload of `status` and `availability` topics otherwise.
 pub const OFFLINE: &[u8] = b"offline";
 
+/// The command level of the audit's own messages: the daemon takes nothing from them and answers none.
+pub const PROBE: &str = "audit";
+
 /// How hard a message is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Qos {

@@ -237,6 +237,7 @@ fn clients_are_checked_against_rights_and_printers() {
         ("name = 'a'\nrights = ['gcode']", "error mqtt.client[0].rights[0]", "\"owner\""),
         ("name = 'strandwatch'\nrights = ['view']", "error mqtt.client[0].name", "its own"),
         ("name = 'sw'\nrights = ['view']", "error mqtt.client[0].name", "its own"),
+        ("name = 'console'\nrights = ['view']", "error mqtt.client[0].name", "its own"),
         ("name = 'A'\nrights = ['view']", "error mqtt.client[0].name", "name = \"a\""),
         (
             "name = 'a'\nrights = ['view']\nprinters = ['prnter']",
@@ -442,6 +443,7 @@ fn every_key_of_the_reference_is_one() {
             "watch.onnxruntime",
             "mqtt.ca_file",
             "mqtt.username",
+            "mqtt.canary",
             "secrets",
         ];
         assert!(expected.contains(&key), "{what}: {problem:#}");

@@ -9,7 +9,7 @@ use strandwatch::core::event::{EVENT_SCHEMA, Event, EventKind};
 use strandwatch::core::types::Name;
 use strandwatch::mqtt::client::Received;
 use strandwatch::mqtt::requester::Requester;
-use strandwatch::mqtt::{Base, Broker, Login, MqttBus, Setup, connect};
+use strandwatch::mqtt::{Base, Broker, Identity, Login, MqttBus, Setup, connect};
 use strandwatch::ports::{Bus, BusLink, Requests, Store};
 use strandwatch::sim::mosquitto::{Account, Mosquitto, Settings};
 use strandwatch::store::{OUTBOX_LIMIT, SqliteStore};
@@ -117,6 +117,7 @@ impl Rig {
             client_id: "strandwatch-test".to_owned(),
             base: base(),
             printers: vec![name("voron"), name("prusa")],
+            identity: Identity::default(),
         }
     }
 

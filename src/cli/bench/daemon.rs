@@ -200,6 +200,9 @@ fn setup(printer: &Name, camera: &Name) -> Setup {
         on_failure: crate::core::command::ActionChoice::Pause,
         veto_ms: 30_000,
         votes_needed: 1,
+        on_confirmed: None,
+        answer_within_ms: 600_000,
+        if_unanswered: crate::core::incident::Unanswered::Nothing,
         confirm_within_ms: 30_000,
         attempts: 3,
     };
@@ -251,6 +254,7 @@ async fn publish(frames: u32) -> anyhow::Result<Cost> {
         client_id: "strandwatch-bench".to_owned(),
         base: mqtt::Base::parse(crate::sim::stage::BASE)?,
         printers: vec![printer.clone()],
+        identity: mqtt::Identity::default(),
     };
     let (bus, _requests) = mqtt::connect(setup, store.clone(), &cancel, &tracker);
     let mut link = bus.link();

@@ -8,7 +8,7 @@ use crate::core::document::{
     CameraDocument, IncidentDocument, StateDocument, Verdict, klippy_word, print_word, thousandths,
     unix_seconds,
 };
-use crate::core::incident::Stage;
+use crate::core::incident::{Question, Stage};
 use crate::core::types::{LinkStatus, Now, SourceHealth};
 use crate::core::watch::Watch;
 
@@ -135,6 +135,10 @@ impl Printer {
             opened_at: unix_seconds(incident.opened_unix_ms),
             stage: stage.to_owned(),
             acts_at,
+            answer_by: match incident.question {
+                Question::Open { until_unix_ms, .. } => Some(unix_seconds(until_unix_ms)),
+                Question::Unasked | Question::Lapsed | Question::Closed => None,
+            },
             confirmed: incident.confirmed,
             votes: incident.votes.iter().map(|(name, vote)| (name.to_string(), *vote)).collect(),
             votes_needed: self.setup.act.votes_needed.max(1),

@@ -7,7 +7,7 @@ use crate::core::contract::Output;
 use crate::core::detect::Level;
 use crate::core::detect::statistic::is_usable;
 use crate::core::event::EventKind;
-use crate::core::incident::{Circumstances, Incident, Stage, Step};
+use crate::core::incident::{Circumstances, Incident, Question, Stage, Step};
 use crate::core::types::{
     FrameScore, KlippyState, ModelFacts, Name, Now, PrintState, PrinterAction, ScoredBox,
     SourceReport,
@@ -140,6 +140,7 @@ impl Printer {
             stage: Stage::Suspect,
             confirmed: false,
             votes: std::collections::BTreeMap::new(),
+            question: Question::Unasked,
             boxes: seen
                 .and_then(|seen| seen.last.as_ref())
                 .map(|last| last.boxes.clone())
@@ -163,8 +164,10 @@ impl Printer {
     }
 
     /// The action that the daemon would take by itself now.
-    fn action_of_policy(&self) -> Option<PrinterAction> {
-        match self.memory.on_failure.unwrap_or(self.setup.act.on_failure) {
+    pub(super) fn action_of_policy(&self) -> Option<PrinterAction> {
+        let confirmed = self.incident.as_ref().is_some_and(|incident| incident.confirmed);
+        let on_failure = self.memory.on_failure.unwrap_or(self.setup.act.on_failure);
+        match self.setup.act.on_confirmed.filter(|_| confirmed).unwrap_or(on_failure) {
             ActionChoice::Pause => Some(PrinterAction::Pause),
             ActionChoice::Cancel => Some(PrinterAction::Cancel),
             ActionChoice::Nothing => None,
@@ -239,10 +242,16 @@ impl Printer {
     }
 
     fn act(&mut self, now: Now, next_id: &mut u64) {
+        if let Some(action) = self.action_of_policy() {
+            self.act_for_incident(now, action, next_id);
+        }
+    }
+
+    /// Does something for the open incident.
+    pub(super) fn act_for_incident(&mut self, now: Now, action: PrinterAction, next_id: &mut u64) {
         let Some(incident) = self.incident.as_ref().map(|incident| incident.id.clone()) else {
             return;
         };
-        let Some(action) = self.action_of_policy() else { return };
         let origin = Origin::Policy { incident: incident.clone() };
         let name = action.name().to_owned();
         if let Err(reason) = self.begin_action(now, action, origin, next_id) {

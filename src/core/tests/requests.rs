@@ -39,7 +39,7 @@ fn assert_refused(scenario: &Scenario, row: &CommandRow, reason: &str) {
     assert!(why.contains(reason), "{}: {why:?} does not say {reason:?}", row.name);
     for output in scenario.fresh() {
         match output {
-            Output::Reply(_) | Output::Remember { .. } => {}
+            Output::Reply(_) | Output::Decided(_) | Output::Remember { .. } => {}
             Output::Event { event } => assert_eq!(event.kind.name(), "command_refused"),
             other => panic!("{}: {reason}: and yet {other:?}", row.name),
         }
@@ -183,11 +183,12 @@ fn what_a_request_changes_is_durable_before_its_sender_hears_of_it() {
             Output::Answered { .. } => "answered",
             Output::Remember { .. } => "remember",
             Output::State { .. } => "state",
+            Output::Decided(_) => "decided",
             Output::Reply(_) => "reply",
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(order, ["answered", "remember", "state", "reply"]);
+    assert_eq!(order, ["answered", "decided", "remember", "state", "reply"]);
 }
 
 #[test]
