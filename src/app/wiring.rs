@@ -1,5 +1,7 @@
 //! From the checked configuration to a running daemon: the only place that names adapters.
 
+pub mod home_assistant;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,7 +28,7 @@ use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, moonraker, mqtt};
+use crate::{camera, hass, moonraker, mqtt};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +105,11 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         Some(mqtt) => Some(connect_bus(config, mqtt, &store, &links_token, &link_tasks)?),
         None => None,
     };
+    if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
+        let devices = home_assistant::devices(config, &bus_setup(config, mqtt)?.base);
+        let cancel = links_token.clone();
+        link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
+    }
     let model = Arc::new(OnnxLoader::new(model_options(config)));
     let annotate = annotator(model.clone());
     let parts = Parts {
@@ -385,10 +392,18 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
     let base = mqtt::Base::parse(&settings.base)
         .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
+    let birth = config.home_assistant.as_ref().map(|home| home.birth_topic.clone());
     let keys = mqtt::Keys::default();
     keys.set(settings.keys.clone());
     let identity = mqtt::Identity { trust: settings.trust, keys };
-    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers, identity })
+    Ok(mqtt::Setup {
+        broker,
+        client_id: settings.client_id.clone(),
+        base,
+        printers,
+        identity,
+        birth,
+    })
 }
 
 /// Loads the configured model.

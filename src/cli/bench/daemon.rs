@@ -254,6 +254,7 @@ async fn publish(frames: u32) -> anyhow::Result<Cost> {
         client_id: "strandwatch-bench".to_owned(),
         base: mqtt::Base::parse(crate::sim::stage::BASE)?,
         printers: vec![printer.clone()],
+        birth: None,
         identity: mqtt::Identity::default(),
     };
     let (bus, _requests) = mqtt::connect(setup, store.clone(), &cancel, &tracker);

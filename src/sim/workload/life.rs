@@ -113,7 +113,7 @@ impl<'a> Life<'a> {
             grants: Grants([(owner.clone(), grant)].into()),
             answered: BTreeMap::new(),
         });
-        let owner = Principal::new(VerifiedCredential::BrokerEnforcedTopic(owner));
+        let owner = owner_by_credential(owner);
         let mut life = Self {
             view,
             core,
@@ -377,6 +377,11 @@ fn printer_setup(camera: &Name, judgement: &Judgement) -> PrinterSetup {
 
 fn later(now: Now, ms: u64) -> Now {
     Now { mono_ms: now.mono_ms + ms, unix_ms: now.unix_ms + ms as i64 }
+}
+
+#[expect(clippy::expect_used, reason = "the name is ours")]
+fn owner_by_credential(name: Name) -> Principal {
+    Principal::new(VerifiedCredential::BrokerEnforcedTopic(name)).expect("not a reserved name")
 }
 
 #[expect(clippy::expect_used, reason = "the names are ours")]
