@@ -121,6 +121,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         model,
         self_test_every: config.watch.self_test_every,
         annotate,
+        encode: Arc::new(encode),
         bus,
         store: store.clone(),
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
@@ -438,4 +439,11 @@ fn annotator(loader: Arc<OnnxLoader>) -> Annotate {
             .map_err(|error| error.to_string())?;
         jpeg(&picture).map_err(|error| error.to_string())
     })
+}
+
+/// A frame as it is, as JPEG.
+fn encode(frame: &Frame) -> Result<Vec<u8>, String> {
+    let picture = image::RgbImage::from_raw(frame.width, frame.height, frame.rgb.clone());
+    let picture = picture.ok_or("the frame has too few pixels")?;
+    jpeg(&picture).map_err(|error| error.to_string())
 }
