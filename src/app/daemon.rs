@@ -15,6 +15,7 @@ use super::camera_task::{Annotate, CameraTask, Orders};
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
+use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::{persist, screens, watchdog};
 use crate::core::Core;

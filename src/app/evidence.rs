@@ -53,7 +53,8 @@ impl PrintJournal {
 
     /// It is to be kept longer: renames it. Returns its name.
     pub fn holds_an_incident(&mut self) -> String {
-        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name =
+            |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !name(&self.path).ends_with(WITH_INCIDENT) {
             let path = self.path.with_extension(&WITH_INCIDENT[1..]);
             match std::fs::rename(&self.path, &path) {

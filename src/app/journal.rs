@@ -217,7 +217,7 @@ impl Standing {
     /// What a journal of `printer` alone opens with when it begins in the middle of a run. Its replay takes the same
     /// decisions from here on; ids are counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
     pub fn of<'a>(&'a self, printer: &'a Name) -> impl Iterator<Item = &'a Input> {
-        let about = |topic: &Topic| match topic {
+        let about = move |topic: &Topic| match topic {
             Topic::CommandPlane | Topic::Model | Topic::SelfTest => true,
             Topic::Source(of, _) | Topic::Printer(of) => of == printer,
         };

@@ -65,9 +65,10 @@ impl Recorder {
     pub fn input(&mut self, now: Now, input: &Input) {
         self.standing.note(input);
         if let Input::Model { model } = input {
-            self.model = model.as_ref().map_or(Value::Null, |facts| {
-                serde_json::json!({ "name": facts.name, "sha256": facts.sha256 })
-            });
+            self.model = model.as_ref().map_or(
+                Value::Null,
+                |facts| serde_json::json!({ "name": facts.name, "sha256": facts.sha256 }),
+            );
         }
         for (name, track) in &mut self.tracks {
             if let Some(journal) = track.journal.as_mut().filter(|_| concerns(input, name)) {
@@ -110,10 +111,8 @@ impl Recorder {
             return;
         };
         if let EventKind::PrintStarted { .. } = event.kind {
-            let alone = Setup {
-                printers: [(name.clone(), setup.clone())].into(),
-                ..self.setup.clone()
-            };
+            let alone =
+                Setup { printers: [(name.clone(), setup.clone())].into(), ..self.setup.clone() };
             track.journal = self.evidence.begin_print(&name, now, &alone);
             if let Some(journal) = &mut track.journal {
                 self.standing.of(&name).for_each(|input| journal.append(now, input));
