@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::detect::view::ViewSignature;
+
 /// One reading of both clocks. Durations and deadlines use `mono_ms`; people and requests use `unix_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
@@ -293,6 +295,9 @@ pub struct FrameScore {
     pub map: FailureMap,
     /// Time of inference alone, ms.
     pub infer_ms: f32,
+    /// What the picture looks like as a whole, now and then: tells whether the camera was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewSignature>,
 }
 
 impl FrameScore {
@@ -347,6 +352,36 @@ impl Calibration {
     }
 }
 
+/// How often good prints were taken for failing ones, measured over whole prints: what a threshold of the evidence costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FalseAlarms {
+    /// Thresholds, strictly ascending, at least two.
+    pub threshold: Vec<f64>,
+    /// False alarms per 100 print-hours at each, above 0 and strictly falling.
+    pub per_100h: Vec<f64>,
+    /// The correlation time that they were measured at, ms.
+    pub correlation_ms: u64,
+}
+
+impl FalseAlarms {
+    /// What is wrong with the table, if anything.
+    pub fn fault(&self) -> Option<&'static str> {
+        let ascending = self.threshold.windows(2).all(|pair| pair[0] < pair[1]);
+        let falling = self.per_100h.windows(2).all(|pair| pair[0] > pair[1]);
+        if self.threshold.len() < 2 || self.threshold.len() != self.per_100h.len() {
+            Some("must have two thresholds or more and a rate for each")
+        } else if !self.threshold.iter().chain(&self.per_100h).all(|v| v.is_finite() && *v > 0.0) {
+            Some("has a value that is not a number above 0")
+        } else if !ascending || !falling {
+            Some("must ascend in threshold and fall in rate")
+        } else if self.correlation_ms == 0 {
+            Some("must say which correlation time it was measured at")
+        } else {
+            None
+        }
+    }
+}
+
 /// What the decision must know of the model in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
@@ -358,6 +393,9 @@ pub struct ModelFacts {
     pub score_rule: ScoreRule,
     /// What a score is worth.
     pub calibration: Calibration,
+    /// What a threshold costs, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarms: Option<FalseAlarms>,
 }
 
 /// How well a camera sees, as its adapter judges it from the frames alone.
