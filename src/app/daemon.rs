@@ -17,6 +17,7 @@ use super::evidence::Evidence;
 use super::health::{self, BusFacts};
 use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
+use super::thin::Thinner;
 use super::{persist, screens, watchdog};
 use crate::core::Core;
 use crate::core::contract::{Input, Setup};
