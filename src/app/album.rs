@@ -92,8 +92,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let evidence = Evidence::new(folder.path().to_owned(), 1 << 20);
         let mut album = Album::new(Arc::new(|_| Ok(vec![0; 10])), evidence);
-        for second in 0..300 {
-            if second == 125 {
+        for second in 1_000..1_300 {
+            if second == 1_125 {
                 album.begin_incident("i1").await;
             }
             album.look(&frame(second)).await;
@@ -105,6 +105,6 @@ mod tests {
         let expected = |which: &str, from: i64| {
             (0..6).map(|i| format!("{which}-{}.jpg", from + 10 * i)).collect::<Vec<_>>()
         };
-        assert_eq!(names, [expected("after", 130), expected("before", 70)].concat());
+        assert_eq!(names, [expected("after", 1_130), expected("before", 1_070)].concat());
     }
 }

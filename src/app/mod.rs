@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod evidence;
 pub mod health;
 pub mod journal;
+pub mod judge;
 pub mod persist;
 pub mod recorder;
 pub mod replay;

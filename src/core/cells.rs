@@ -46,7 +46,7 @@ fn packed(cells: &[f32]) -> Option<String> {
         let thousandths = (cell * 1e3).round();
         // Exactly, sign of zero included: what is read must be what was written.
         if !(0.0..=MOST as f32).contains(&thousandths)
-            || (thousandths / 1e3).to_bits() != cell.to_bits()
+            || (thousandths as u16 as f32 / 1e3).to_bits() != cell.to_bits()
         {
             return None;
         }
