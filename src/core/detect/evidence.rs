@@ -11,8 +11,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::types::FalseAlarms;
-
 /// The accumulated evidence of one camera.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Evidence {
@@ -52,6 +50,36 @@ impl Evidence {
     /// Forgets everything.
     pub fn reset(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// How often good prints were taken for failing ones, measured over whole prints: what a threshold of the evidence costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FalseAlarms {
+    /// Thresholds, strictly ascending, at least two.
+    pub threshold: Vec<f64>,
+    /// False alarms per 100 print-hours at each, above 0 and strictly falling.
+    pub per_100h: Vec<f64>,
+    /// The correlation time that they were measured at, ms.
+    pub correlation_ms: u64,
+}
+
+impl FalseAlarms {
+    /// What is wrong with the table, if anything.
+    pub fn fault(&self) -> Option<&'static str> {
+        let ascending = self.threshold.windows(2).all(|pair| pair[0] < pair[1]);
+        let falling = self.per_100h.windows(2).all(|pair| pair[0] > pair[1]);
+        if self.threshold.len() < 2 || self.threshold.len() != self.per_100h.len() {
+            Some("must have two thresholds or more and a rate for each")
+        } else if !self.threshold.iter().chain(&self.per_100h).all(|v| v.is_finite() && *v > 0.0) {
+            Some("has a value that is not a number above 0")
+        } else if !ascending || !falling {
+            Some("must ascend in threshold and fall in rate")
+        } else if self.correlation_ms == 0 {
+            Some("must say which correlation time it was measured at")
+        } else {
+            None
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use super::scenario::{Scenario, frame, name};
 use crate::core::contract::{Output, Setup};
 use crate::core::detect::clutter::Clutter;
+use crate::core::detect::evidence::FalseAlarms;
 use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
-use crate::core::types::{Calibration, FalseAlarms, FrameScore, ModelFacts, PrintState, ScoreRule};
+use crate::core::types::{Calibration, FrameScore, ModelFacts, PrintState, ScoreRule};
 
 /// The shipped model's table, roughly, and a map of 4×4.
 fn shipped() -> ModelFacts {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::core::types::{Calibration, FalseAlarms, ScoreRule};
+use crate::core::detect::evidence::FalseAlarms;
+use crate::core::types::{Calibration, ScoreRule};
 
 use super::{Input, Model, Output, SCHEMA};
 
