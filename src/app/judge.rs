@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::core::Core;
 use crate::core::contract::{ActSettings, Input, Output, PrinterSetup, Setup, WatchSettings};
 use crate::core::detect::Rule;
-use crate::core::detect::evidence::threshold;
+use crate::core::detect::evidence::{FalseAlarms, threshold};
 use crate::core::event::EventKind;
 use crate::core::print::Phase;
 use crate::core::types::{
-    Decoding, FalseAlarms, FrameScore, KlippyState, LinkStatus, ModelFacts, Name, Now, PrintState,
+    Decoding, FrameScore, KlippyState, LinkStatus, ModelFacts, Name, Now, PrintState,
     PrinterStatus, SourceHealth, SourceReport,
 };
 

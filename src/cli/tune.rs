@@ -10,7 +10,7 @@ use super::pictures::Progress;
 use super::replay::journals_in;
 use super::{Exit, OrExit, Outcome, run};
 use crate::app::judge::{Change, Happening, Judged, judge};
-use crate::app::replay::read_ahead;
+use crate::app::replay::ReadAhead;
 
 /// Arguments of `strandwatch tune`.
 #[derive(clap::Args)]
@@ -110,7 +110,8 @@ pub fn run(arguments: Arguments) -> Outcome {
     let progress = Progress::with_lines(files.len() as u64, "prints");
     let mut unreadable = false;
     for file in &files {
-        let judged = read_ahead(file).and_then(|(setup, inputs)| judge(&setup, inputs, &changes));
+        let judged = ReadAhead::open(file)
+            .and_then(|recorded| judge(&recorded.setup.clone(), recorded, &changes));
         match judged {
             Ok(judged) => report.take(&judged),
             Err(error) => {

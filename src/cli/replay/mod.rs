@@ -13,7 +13,7 @@ use super::output::{complain, say};
 use super::pictures::{self, Progress};
 use super::{Exit, OrExit, Outcome};
 use crate::app::judge::{Change, Judged, judge, print_of_frames};
-use crate::app::replay::read_ahead;
+use crate::app::replay::ReadAhead;
 use crate::app::wiring;
 use crate::camera;
 use crate::config;
@@ -213,8 +213,8 @@ struct Chain<'a> {
 impl Chain<'_> {
     fn judge(&mut self, source: &Source, changes: &[Change]) -> anyhow::Result<Vec<Judged>> {
         if let Kind::Journal = source.kind {
-            let (setup, inputs) = read_ahead(&source.path)?;
-            return Ok(judge(&setup, inputs, changes)?);
+            let recorded = ReadAhead::open(&source.path)?;
+            return Ok(judge(&recorded.setup.clone(), recorded, changes)?);
         }
         let every = Duration::from_secs_f64(self.arguments.interval);
         let detector = match &mut self.detector {

@@ -43,8 +43,8 @@ fn shade(phase: Phase) -> RGBColor {
     match phase {
         Phase::Idle => RGBColor(255, 255, 255),
         Phase::Paused => RGBColor(250, 225, 160),
-        phase if phase.frames_count() => RGBColor(215, 240, 215),
-        _ => RGBColor(215, 225, 245),
+        Phase::FirstLayer | Phase::Printing | Phase::TimelapsePark => RGBColor(215, 240, 215),
+        Phase::Heating | Phase::Preparing => RGBColor(215, 225, 245),
     }
 }
 
