@@ -6,6 +6,7 @@
 pub mod action;
 pub mod audit;
 pub mod authz;
+mod cells;
 pub mod command;
 pub mod contract;
 pub mod detect;
