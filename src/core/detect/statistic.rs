@@ -31,6 +31,11 @@ impl Region {
         }
     }
 
+    /// Adds these cells, row and column.
+    pub fn extend(&mut self, cells: impl IntoIterator<Item = (u16, u16)>) {
+        self.cells.extend(cells);
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
