@@ -26,7 +26,7 @@ use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
-use crate::vision::annotate::{Notes, annotate, jpeg};
+use crate::vision::annotate::{Notes, annotate, frame_jpeg, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
 use crate::{camera, hass, moonraker, mqtt};
 
@@ -121,6 +121,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         model,
         self_test_every: config.watch.self_test_every,
         annotate,
+        encode: Arc::new(|frame| frame_jpeg(frame).map_err(|error| error.to_string())),
         bus,
         store: store.clone(),
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
