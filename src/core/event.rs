@@ -42,8 +42,7 @@ pub enum EventKind {
         /// For people.
         why: String,
     },
-    /// A print is running and nothing is seen of it. Announced at once, and again when it has lasted so long that people
-    /// should look.
+    /// A print is running and nothing is seen of it: said at once, and once more when it lasts.
     Blind {
         /// What is wrong.
         fault: Option<SourceFault>,

@@ -22,4 +22,5 @@ mod real_pictures;
 mod replay;
 mod store;
 mod structure;
+mod view;
 mod vision;

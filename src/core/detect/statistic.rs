@@ -64,6 +64,11 @@ impl Lens {
         Self::default()
     }
 
+    /// Whether every cell counts as it is.
+    pub fn is_clear(&self) -> bool {
+        self.factors.is_empty()
+    }
+
     /// The factors for `map`; `None` when each cell counts as it is.
     fn over<'a>(&'a self, map: &FailureMap) -> Option<&'a [f32]> {
         (self.factors.len() == map.cells.len()).then_some(&self.factors[..])
