@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::camera_task::{Annotate, CameraTask, Orders};
+use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
@@ -18,6 +19,7 @@ use super::persist;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::watchdog;
 use crate::core::Core;
+use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, FrameSource, PrinterLink, Requests, Store};
@@ -42,6 +44,10 @@ pub struct Parts {
     pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// The configuration's clients.
+    pub configured: Grants,
+    /// Every client's grant, told to those who must know.
+    pub grants: watch::Sender<Grants>,
     /// Keeps pictures and the journal.
     pub evidence: Evidence,
 }
@@ -120,6 +126,13 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     if let (Some(bus), Some(facts)) = (&bus, facts) {
         tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
     }
+    tracker.spawn(clients::follow(
+        parts.store.clone(),
+        parts.configured,
+        parts.grants,
+        inputs.clone(),
+        cancel.clone(),
+    ));
     tracker.spawn(watchdog::run(
         parts.clock.clone(),
         heartbeat.clone(),

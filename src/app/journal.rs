@@ -189,6 +189,7 @@ pub struct Standing {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
     CommandPlane,
+    Grants,
     Model,
     SelfTest,
     Source(Name, Name),
@@ -200,6 +201,7 @@ impl Standing {
     pub fn note(&mut self, input: &Input) {
         let topic = match input {
             Input::CommandPlane { .. } => Topic::CommandPlane,
+            Input::Grants { .. } => Topic::Grants,
             Input::Model { .. } => Topic::Model,
             Input::SelfTest { .. } => Topic::SelfTest,
             Input::Source { printer, camera, .. } => Topic::Source(printer.clone(), camera.clone()),

@@ -4,6 +4,7 @@
 //! must be durable passes through one queue in order ([`persist`]). [`wiring`] and [`doctor`] alone name adapters.
 
 pub mod camera_task;
+pub mod clients;
 pub mod clock;
 pub mod core_task;
 pub mod daemon;

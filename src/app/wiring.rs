@@ -1,30 +1,37 @@
 //! From the checked configuration to a running daemon: the only place that names adapters.
 
+mod bus;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::camera_task::Annotate;
+use super::clients;
 use super::clock::SystemClock;
 use super::daemon::Parts;
 use super::evidence::Evidence;
-use super::health::BusFacts;
 use super::persist::keys;
 use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
+use crate::core::authz::Grants;
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
+use crate::mqtt::managed::MosquittoError;
+use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, moonraker, mqtt};
+use crate::{camera, moonraker};
+
+pub use bus::{bus_setup, managed_settings};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,9 @@ pub enum WiringError {
     /// The broker's settings make no sense.
     #[error("{0}")]
     Broker(String),
+    /// The folder of our own broker cannot be had.
+    #[error(transparent)]
+    OwnBroker(#[from] MosquittoError),
 }
 
 /// A daemon that is wired but not started, and what ends after it.
@@ -81,7 +91,8 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
     let store = SqliteStore::open(&config.store.path, OUTBOX_LIMIT)?;
     let links_token = CancellationToken::new();
     let link_tasks = TaskTracker::new();
-    let setup = core_setup(config, store.as_ref()).await?;
+    let grants = watch::Sender::new(clients::current(store.as_ref(), &config.grants).await?);
+    let setup = core_setup(config, store.as_ref(), grants.borrow().clone()).await?;
 
     let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
     let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
@@ -95,7 +106,10 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         links.insert(printer.name.clone(), link);
     }
     let bus = match &config.mqtt {
-        Some(mqtt) => Some(connect_bus(config, mqtt, &store, &links_token, &link_tasks)?),
+        Some(mqtt) => {
+            let grants = grants.subscribe();
+            Some(bus::connect(config, mqtt, grants, &store, &links_token, &link_tasks)?)
+        }
         None => None,
     };
     let model = Arc::new(OnnxLoader::new(model_options(config)));
@@ -110,6 +124,8 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         annotate,
         bus,
         store: store.clone(),
+        configured: config.grants.clone(),
+        grants,
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
     };
     Ok(Wired { parts, store, links: links_token, link_tasks })
@@ -138,7 +154,11 @@ pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
     }
 }
 
-async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+async fn core_setup(
+    config: &Checked,
+    store: &SqliteStore,
+    grants: Grants,
+) -> Result<Setup, WiringError> {
     let (rule, tsd_sensitivity) = match config.watch.rule {
         config::Rule::Evidence => (Rule::Evidence, 1.0),
         config::Rule::Tsd { sensitivity } => (Rule::Tsd, sensitivity),
@@ -169,13 +189,13 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory });
     }
     let mut answered = BTreeMap::new();
-    for client in config.grants.0.keys() {
+    for client in grants.0.keys() {
         if let Some(ids) = remembered(store, &keys::answered(client)).await? {
             answered.insert(client.clone(), ids);
         }
     }
     let boot = format!("{:08x}", rand::random::<u32>());
-    Ok(Setup { boot, printers, grants: config.grants.clone(), answered })
+    Ok(Setup { boot, printers, grants, answered })
 }
 
 /// A document of the store; one that an older version wrote otherwise is left aside, loudly.
@@ -328,38 +348,6 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-type WiredBus = (Arc<dyn Bus>, Requests, BusFacts);
-
-fn connect_bus(
-    config: &Checked,
-    settings: &config::Mqtt,
-    store: &Arc<SqliteStore>,
-    cancel: &CancellationToken,
-    tracker: &TaskTracker,
-) -> Result<WiredBus, WiringError> {
-    let setup = bus_setup(config, settings)?;
-    let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
-    let facts = BusFacts { has_login: settings.login.is_some(), clients: config.grants.0.len() };
-    Ok((bus, requests, facts))
-}
-
-/// How to reach the broker.
-pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setup, WiringError> {
-    let broker = mqtt::Broker {
-        host: settings.host.clone(),
-        port: settings.port,
-        tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
-        login: settings.login.as_ref().map(|login| mqtt::Login {
-            user: login.username.clone(),
-            password: login.password.clone().unwrap_or_default(),
-        }),
-    };
-    let base = mqtt::Base::parse(&settings.base)
-        .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
-    let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
-    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers })
 }
 
 /// Loads the configured model.

@@ -21,7 +21,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use checked::{
-    Act, Camera, CameraSource, Checked, Endpoint, Log, Login, Mqtt, Printer, Rule, Store, Tls,
+    Act, Camera, CameraSource, Checked, Endpoint, Log, Login, Managed, Mqtt, Printer, Rule, Store, Tls,
     Watch,
 };
 pub use paths::default_files;

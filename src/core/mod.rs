@@ -105,6 +105,7 @@ impl Core {
                 reply = self.on_request(now, &knock);
             }
             Input::CommandPlane { closed } => self.closed = closed,
+            Input::Grants { grants } => self.grants = grants,
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
                     printer.on_action_answered(now, id, &outcome);
