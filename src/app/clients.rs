@@ -45,7 +45,9 @@ pub fn read(documents: Vec<(String, Value)>) -> BTreeMap<Name, Client> {
             (Some(name), Ok(client)) => {
                 clients.insert(name, client);
             }
-            (_, _) => tracing::error!("the store's {key} is not understood: that client has no rights; add it again with `strandwatch client add`"),
+            (_, _) => tracing::error!(
+                "the store's {key} is not understood: that client has no rights; add it again with `strandwatch client add`"
+            ),
         }
     }
     clients

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::authz::Grants;
 use crate::core::contract::Input;
-use crate::ports::{Bus, BrokerHealth, BusLink, Publication};
+use crate::ports::{BrokerHealth, Bus, BusLink, Publication};
 
 /// What is known of the broker beside the connection to it.
 #[derive(Debug, Clone)]
@@ -57,7 +57,9 @@ pub fn closed(situation: &Situation) -> Option<String> {
 fn broker_document(broker: Option<&BrokerHealth>) -> Value {
     match broker {
         None => json!({ "kind": "external" }),
-        Some(BrokerHealth::Starting) => json!({ "kind": "managed", "up": false, "why": "starting" }),
+        Some(BrokerHealth::Starting) => {
+            json!({ "kind": "managed", "up": false, "why": "starting" })
+        }
         Some(BrokerHealth::Up { restarts }) => {
             json!({ "kind": "managed", "up": true, "restarts": restarts })
         }
@@ -128,8 +130,7 @@ mod tests {
 
     #[test]
     fn the_command_plane_is_open_only_with_a_broker_a_login_and_a_client() {
-        let known =
-            Situation { link: BusLink::Up, broker: None, has_login: true, clients: 1 };
+        let known = Situation { link: BusLink::Up, broker: None, has_login: true, clients: 1 };
         assert_eq!(closed(&known), None);
         let link = BusLink::Down { why: "refused".to_owned() };
         assert!(closed(&Situation { link, ..known.clone() }).is_some());

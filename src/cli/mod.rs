@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod client;
 mod demo;
 mod doctor;
 mod eval;
@@ -73,6 +74,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
+    /// Give clients credentials and rights, list them, take them away
+    Client(client::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Client(arguments) => client::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

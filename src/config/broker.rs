@@ -57,7 +57,8 @@ fn managed(
         context.error(&section.at(key), why, write);
     }
     if context.keyring.mqtt.take().is_some() {
-        let why = "the secrets file has a password under [mqtt], and the broker is Strandwatch's own";
+        let why =
+            "the secrets file has a password under [mqtt], and the broker is Strandwatch's own";
         let write = "write broker = \"external\" and its host, or take the password out of the secrets file";
         context.error(&section.at("broker"), why, write);
     }
@@ -214,8 +215,9 @@ pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
             context.error(&key.at("name"), why, "give each its own, or put their rights together");
         }
     }
-    if raw.act.votes_needed > voters.max(1) {
-        let why = format!("only {voters} clients have the right to vote");
+    // Where the store has the clients, only the daemon can count them.
+    if raw.act.votes_needed > voters.max(1) && !raw.mqtt.client.is_empty() {
+        let why = format!("only {voters} clients of this file have the right to vote");
         let write = format!("write votes_needed = {}", voters.max(1));
         context.warning(&Key::new("act").at("votes_needed"), why, write);
     }

@@ -80,7 +80,8 @@ mod tests {
     fn a_client_writes_below_its_own_name_and_reads_what_it_may_view() {
         let base = Base::parse("sw").unwrap();
         let phone = Name::parse("phone").unwrap();
-        let lines = acl_file("phone", &of_client(&base, &phone, &grant("household", Some("voron"))));
+        let lines =
+            acl_file("phone", &of_client(&base, &phone, &grant("household", Some("voron"))));
         assert_eq!(
             lines,
             "user phone\n\

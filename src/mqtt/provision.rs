@@ -28,7 +28,9 @@ pub enum ProvisionError {
     #[error(transparent)]
     Files(#[from] MosquittoError),
     /// The daemon holds the broker, and it does not answer.
-    #[error("a running strandwatch has charge of the broker, and the broker does not answer ({0}); `strandwatch doctor` says why")]
+    #[error(
+        "a running strandwatch has charge of the broker, and the broker does not answer ({0}); `strandwatch doctor` says why"
+    )]
     Unreachable(Fault),
     /// The broker does not take or answer commands.
     #[error("the broker's dynamic security plugin does not answer: {0}")]
@@ -138,7 +140,8 @@ impl Control {
         secret: Option<&SecretString>,
     ) -> Result<(), ProvisionError> {
         let role = role_name(account);
-        let as_role = |command| json!({ "command": command, "rolename": role, "acls": acls(rules) });
+        let as_role =
+            |command| json!({ "command": command, "rolename": role, "acls": acls(rules) });
         self.make_or_change(account, as_role("createRole"), as_role("modifyRole")).await?;
         let Some(secret) = secret else { return Ok(()) };
         let secret = secret.expose_secret();

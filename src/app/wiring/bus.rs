@@ -67,9 +67,7 @@ fn base(settings: &config::Mqtt) -> Result<mqtt::Base, WiringError> {
 }
 
 /// How our own broker is to be, if it is to be our own.
-pub fn managed_settings(
-    settings: &config::Mqtt,
-) -> Result<Option<managed::Settings>, WiringError> {
+pub fn managed_settings(settings: &config::Mqtt) -> Result<Option<managed::Settings>, WiringError> {
     let Some(own) = &settings.managed else { return Ok(None) };
     Ok(Some(managed::Settings {
         folder: managed::Folder::new(own.folder.clone()),
@@ -79,4 +77,3 @@ pub fn managed_settings(
         base: base(settings)?,
     }))
 }
-

@@ -173,7 +173,8 @@ impl Accounts {
         grants: &Grants,
     ) -> Result<(), MosquittoError> {
         let known = |name: Option<&str>| {
-            name.and_then(|name| Name::parse(name).ok()).is_some_and(|name| grants.0.contains_key(&name))
+            name.and_then(|name| Name::parse(name).ok())
+                .is_some_and(|name| grants.0.contains_key(&name))
         };
         self.lists.clients.retain(|client| known(client["username"].as_str()));
         self.lists.roles.clear();

@@ -73,6 +73,14 @@ impl Folder {
         }
     }
 
+    /// Whether a process holds the lock: then the broker runs, or is about to.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn is_held(&self) -> Result<bool, MosquittoError> {
+        Ok(self.0.exists() && self.lock()?.is_none())
+    }
+
     /// The daemon's password at the broker, made when there is none yet.
     ///
     /// # Errors

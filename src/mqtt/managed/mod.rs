@@ -27,7 +27,7 @@ mod supervisor;
 pub use certificate::{fingerprint, fingerprint_of, prepare as prepare_certificates};
 pub use folder::{Folder, Lock, fresh_secret};
 pub use process::MosquittoError;
-pub use supervisor::{GrantsNow, supervise};
+pub use supervisor::{GrantsNow, check_ports, is_installed, supervise};
 
 use super::topics::Base;
 

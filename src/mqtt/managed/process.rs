@@ -47,7 +47,9 @@ pub enum MosquittoError {
         why: String,
     },
     /// Another program listens there.
-    #[error("port {port} is taken by another program (`ss -ltnp 'sport = :{port}'` shows which); stop that, or set {key}")]
+    #[error(
+        "port {port} is taken by another program (`ss -ltnp 'sport = :{port}'` shows which); stop that, or set {key}"
+    )]
     PortTaken {
         /// Which port.
         port: u16,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
 use super::folder::{Folder, Lock, write_private};
-use super::process::{MosquittoError, Process, as_pid, find_plugin};
+use super::process::{MosquittoError, Process, as_pid, find, find_plugin};
 use super::{Settings, certificate};
 use crate::core::authz::Grants;
 use crate::mqtt::backoff::Backoff;
@@ -56,7 +56,11 @@ pub async fn supervise(
         let why = match outcome {
             Err(error) => error.to_string(),
             Ok((mut process, said)) => {
-                tracing::info!(pid = process.pid(), "the MQTT broker runs on 127.0.0.1:{}", settings.local_port);
+                tracing::info!(
+                    pid = process.pid(),
+                    "the MQTT broker runs on 127.0.0.1:{}",
+                    settings.local_port
+                );
                 health.send_replace(BrokerHealth::Up { restarts: starts });
                 starts = starts.saturating_add(1);
                 tokio::select! {
@@ -99,9 +103,8 @@ async fn start(
         return Err(MosquittoError::Held { folder: folder.path().to_owned() });
     };
     end_left_behind(folder).await;
-    check_port(Ipv4Addr::LOCALHOST, settings.local_port, "mqtt.local_port")?;
-    if let Some(port) = settings.lan_port {
-        check_port(Ipv4Addr::UNSPECIFIED, port, "mqtt.lan_port")?;
+    check_ports(settings)?;
+    if settings.lan_port.is_some() {
         certificate::prepare(folder, &settings.host)?;
     }
     let mut accounts = Accounts::open(folder, held)?;
@@ -122,6 +125,27 @@ async fn start(
         sleep(Duration::from_millis(10)).await;
     }
     Ok((process, said))
+}
+
+/// Whether Mosquitto and its plugin are installed.
+///
+/// # Errors
+/// What is missing, and its package.
+pub fn is_installed() -> Result<(), MosquittoError> {
+    find("mosquitto", "mosquitto")?;
+    find_plugin().map(drop)
+}
+
+/// Whether the ports are free.
+///
+/// # Errors
+/// Which one is taken.
+pub fn check_ports(settings: &Settings) -> Result<(), MosquittoError> {
+    check_port(Ipv4Addr::LOCALHOST, settings.local_port, "mqtt.local_port")?;
+    match settings.lan_port {
+        Some(port) => check_port(Ipv4Addr::UNSPECIFIED, port, "mqtt.lan_port"),
+        None => Ok(()),
+    }
 }
 
 fn check_port(address: Ipv4Addr, port: u16, key: &'static str) -> Result<(), MosquittoError> {
