@@ -73,25 +73,26 @@ impl Own {
         }
     }
 
-    /// `strandwatch` with this configuration: what it prints, and its exit code.
-    pub fn strandwatch(&self, arguments: &str) -> (Option<i32>, String) {
+    /// `strandwatch` with this configuration.
+    fn run(&self, arguments: &str) -> std::process::Output {
         let mut command = Command::new(program());
         command.env("ORT_DYLIB_PATH", rig().join("onnxruntime/libonnxruntime.so"));
-        let output = command
-            .args(arguments.split_whitespace())
-            .arg("--config")
-            .arg(&self.config)
-            .output()
-            .unwrap();
+        let arguments = arguments.split_whitespace();
+        command.args(arguments).arg("--config").arg(&self.config).output().unwrap()
+    }
+
+    /// `strandwatch` with this configuration: its exit code and all that it prints.
+    pub fn strandwatch(&self, arguments: &str) -> (Option<i32>, String) {
+        let output = self.run(arguments);
         let text = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
     }
 
     /// `strandwatch client … --json`, which must go well.
     pub fn client(&self, arguments: &str) -> Value {
-        let (code, text) = self.strandwatch(&format!("client {arguments} --json"));
-        assert_eq!(code, Some(0), "client {arguments}: {text}");
-        serde_json::from_str(&text).unwrap()
+        let output = self.run(&format!("client {arguments} --json"));
+        assert_eq!(output.status.code(), Some(0), "client {arguments}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// How a client connects over the network, with what `client add` or `rotate` said.

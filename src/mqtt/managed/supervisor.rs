@@ -242,6 +242,7 @@ log_dest stderr
 log_type error
 log_type warning
 log_type notice
+log_type information
 # Started by root it would become the user mosquitto, who may not read this private folder.
 user root
 
