@@ -7,7 +7,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::core::authz::Principal;
+use crate::core::contract::Decision;
 use crate::core::event::Event;
+use crate::core::screen::ScreenMessage;
 use crate::core::types::{
     FrameScore, LinkStatus, ModelFacts, Name, Now, PrinterAction, SourceReport,
 };
@@ -70,6 +72,11 @@ pub trait Scorer: Send + Sync {
 #[error("{0}")]
 pub struct ActionRefused(pub String);
 
+/// Why a message did not come to the printer's screens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotShown(pub String);
+
 /// A printer behind Moonraker. It reconnects by itself.
 pub trait PrinterLink: Send + Sync {
     /// The merged status; the latest wins.
@@ -77,6 +84,11 @@ pub trait PrinterLink: Send + Sync {
 
     /// Sends an action. `Ok` when Moonraker accepted it (its RPC returned), which is not yet success.
     fn act(&self, action: PrinterAction) -> BoxFuture<'_, Result<(), ActionRefused>>;
+
+    /// Shows a message on the printer's own screens. `Ok` when the printer has passed it on; while it runs a long command,
+    /// such as heating, that takes as long. Fails where the printer's configuration does not include
+    /// `klipper/strandwatch.cfg`: so it is its owner who wants to be told there.
+    fn show(&self, message: ScreenMessage) -> BoxFuture<'_, Result<(), NotShown>>;
 
     /// Moonraker's cameras, `server.webcams.list`; re-read on `notify_webcams_changed`.
     fn webcams(&self) -> watch::Receiver<Vec<Webcam>>;
@@ -158,18 +170,27 @@ pub enum Publication {
     },
 }
 
-/// A request as it came off the bus, its sender known by a verified credential, its content not yet looked at.
+/// Somebody whose identity could not be verified. Nothing makes a [`Principal`] of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// Who the topic says it is.
+    pub claimed: Name,
+    /// What is missing or wrong.
+    pub why: String,
+}
+
+/// A request as it came off the bus or from a printer's own macros, its content not yet looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRequest {
-    /// Who sent it.
-    pub principal: Principal,
-    /// The topic's printer level, not yet checked.
+    /// Who sent it, known by a verified credential; or why that is not known.
+    pub sender: Result<Principal, Unverified>,
+    /// The topic's printer level, not yet checked; of a macro, the printer that ran it.
     pub printer: String,
-    /// The topic's command level, not yet checked.
+    /// The topic's command level, or the macro's word for it, not yet checked.
     pub command: String,
     /// Whether the broker marked it retained.
     pub retained: bool,
-    /// The body, at most a few KiB.
+    /// The body without its signature, at most a few KiB.
     pub payload: Vec<u8>,
 }
 
@@ -179,6 +200,13 @@ pub trait Bus: Send + Sync {
     /// Publishes; never blocks. Documents are kept by topic, latest wins, until the bus is up; responses wait in a
     /// bounded queue, the oldest dropped and logged when it is full.
     fn publish(&self, publication: Publication);
+
+    /// Publishes a retained document on a whole topic outside the base, or clears it, and again after each reconnection.
+    /// Done when the broker has taken it, however long that takes; dropping the future changes nothing.
+    fn announce(&self, topic: String, document: Option<serde_json::Value>) -> BoxFuture<'_, ()>;
+
+    /// How often Home Assistant has said that it started.
+    fn births(&self) -> watch::Receiver<u64>;
 
     /// Tells the bus that the outbox has grown.
     fn outbox_grew(&self);
@@ -237,6 +265,16 @@ pub trait Store: Send + Sync {
 
     /// Marks an event delivered.
     fn delivered(&self, key: i64) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// Adds to the log of what clients asked for, from which the oldest go when it is long.
+    fn log_decision(&self, decision: Decision) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// The newest of that log, newest first, at most `limit`; of one client if `client` is given.
+    fn decisions(
+        &self,
+        client: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Decision>, StoreFault>>;
 
     /// Writes a small document under a key, replacing what was there.
     fn put(&self, key: String, value: serde_json::Value) -> BoxFuture<'_, Result<(), StoreFault>>;

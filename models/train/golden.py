@@ -1,16 +1,21 @@
 """Golden vectors that hold Rust's preprocessing and scoring to Python's."""
 
 import argparse
+import base64
+import hashlib
+import io
 import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import scoring
 from infer import Model
 from preprocess import Placement, letterbox, normalise, read_picture
 from settings import BOX_THRESHOLD, CHANNELS, GRID, HEIGHT, SEED, TOP_K, WIDTH
 
+DATA_PICTURES = 200
 SIZES = ((640, 480), (1280, 720), (333, 517), (100, 80), (320, 320), (1920, 1080))
 FORMULA = "R=(7x+3y)/4 mod 256, G=(x*x/64+5y) mod 256, B=((x/16+y/16) mod 2)*160+((x+2y)/8 mod 64); integer division"
 
@@ -72,6 +77,34 @@ def picture_vectors(model: Model) -> list[dict]:
     return vectors
 
 
+def jpeg_vectors() -> list[dict]:
+    """JPEGs of generated pictures (colour at full, half and quarter resolution, grey) and the bytes they decode to."""
+    vectors = []
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0", "grey"):
+        picture, encoded = Image.fromarray(generated(83, 61)), io.BytesIO()
+        if subsampling == "grey":
+            picture.convert("L").save(encoded, "JPEG", quality=80)
+        else:
+            picture.save(encoded, "JPEG", quality=80, subsampling=subsampling)
+        with Image.open(encoded) as decoded:
+            rgb = decoded.convert("RGB").tobytes()
+        jpeg = base64.b64encode(encoded.getvalue()).decode()
+        vectors.append({"subsampling": subsampling, "jpeg": jpeg, "rgb_sha256": hashlib.sha256(rgb).hexdigest()})
+    return vectors
+
+
+def data_vectors(models: list[Path], folder: Path) -> list[dict]:
+    """The scores of pictures of the data, which are not in this repository themselves."""
+    chosen = np.random.default_rng(SEED).permutation(sorted((folder / "images").glob("*.jpg")))[:DATA_PICTURES]
+    frames = {path: read_picture(path) for path in sorted(chosen)}
+    vectors = [{"file": f"images/{path.name}", "scores": {}} for path in frames]
+    for model in map(Model, models):
+        for vector, frame in zip(vectors, frames.values(), strict=True):
+            found, place = model.failure_map(frame)
+            vector["scores"][model.name] = round(scoring.score(found, place.cells()), 6)
+    return vectors
+
+
 def self_test_vector(model: Model, picture: Path) -> dict:
     """What a model makes of the self-test picture."""
     found, place = model.failure_map(read_picture(picture))
@@ -83,6 +116,7 @@ def main() -> None:
     parser.add_argument("fp32", type=Path)
     parser.add_argument("int8", type=Path)
     parser.add_argument("self_test", type=Path)
+    parser.add_argument("data", type=Path, help="DATA_DIR")
     parser.add_argument("out", type=Path)
     a = parser.parse_args()
     fp32 = Model(a.fp32)
@@ -91,9 +125,11 @@ def main() -> None:
         "score": {"rule": "top_k_mean", "k": TOP_K, "box_threshold": BOX_THRESHOLD},
         "maps": map_vectors(),
         "generated": {"formula": FORMULA, "model": a.fp32.name, "tolerance": 0.01, "pictures": picture_vectors(fp32)},
+        "jpegs": jpeg_vectors(),
+        "data": data_vectors([a.fp32, a.int8], a.data),
         "self_test": {m.name: self_test_vector(Model(m), a.self_test) for m in (a.fp32, a.int8)},
     }
-    a.out.write_text(json.dumps(vectors, separators=(",", ":")).replace('},{"frame', '},\n{"frame') + "\n")
+    a.out.write_text(json.dumps(vectors, separators=(",", ":")).replace('},{"f', '},\n{"f') + "\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from resize import resize
 from settings import CELL, GRID, HEIGHT, MEAN, PAD, STD, WIDTH
 
 
@@ -44,9 +45,10 @@ def read_picture(path: Path) -> np.ndarray:
 def letterbox(frame: np.ndarray) -> tuple[np.ndarray, Placement]:
     """RGB8 of any size to RGB8 of the input size, bars filled with PAD."""
     place = Placement.of(frame.shape[1], frame.shape[0])
-    resized = Image.fromarray(frame).resize((place.width, place.height), Image.Resampling.BILINEAR)
     boxed = np.full((HEIGHT, WIDTH, 3), PAD, np.uint8)
-    boxed[place.top : place.top + place.height, place.left : place.left + place.width] = resized
+    boxed[place.top : place.top + place.height, place.left : place.left + place.width] = resize(
+        frame, place.width, place.height
+    )
     return boxed, place
 
 

@@ -87,12 +87,12 @@ ship() {
 publish() {
   "$python" "$here/publish.py" "$work/fp32.rows" "$work/int8.rows" "$work/choice.json" "$work/report.json"
   "$python" "$here/golden.py" "$models/strandwatch-s.onnx" "$models/strandwatch-s.int8.onnx" "$models/self-test.png" \
-    "$models/golden/vectors.json"
+    "$data" "$models/golden/vectors.json"
   "$python" "$here/card.py" "$work/report.json" "$work/speed.json" "$work/choice.json"
 }
 
-learning=("$data/labels.jsonl" "$here"/{settings,data,strands,scenes,augment,network,train}.py)
-measuring=("$here"/{assess,scoring,preprocess,infer}.py)
+learning=("$data/labels.jsonl" "$here"/{settings,resize,preprocess,data,strands,scenes,augment,network,train}.py)
+measuring=("$here"/{assess,scoring,resize,preprocess,infer}.py)
 
 stage "$work/venv.done" "$here/requirements.txt" -- environment "$work/venv" "$here/requirements.txt" "$work/venv.done"
 stage "$work/venv-render.done" "$here/requirements-render.txt" -- \

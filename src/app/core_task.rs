@@ -13,9 +13,11 @@ use super::camera_task::PictureRequest;
 use super::journal::Journal;
 use super::persist::Durable;
 use crate::core::Core;
-use crate::core::contract::{Action, Input, Output, Reply};
+use crate::core::command::id_of;
+use crate::core::contract::{Action, Decision, Input, Output, Reply};
+use crate::core::screen::ScreenMessage;
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, IncomingRequest, PrinterLink, Publication};
+use crate::ports::{Bus, Clock, IncomingRequest, PrinterLink, Publication, Unverified};
 
 /// What the core's task tells a camera's task.
 pub struct CameraOrders {
@@ -61,6 +63,8 @@ impl Actuator {
 pub struct Sources {
     /// Requests off the bus.
     pub requests: Option<mpsc::Receiver<IncomingRequest>>,
+    /// Requests of the printers' own macros.
+    pub calls: mpsc::Receiver<IncomingRequest>,
     /// Printers, cameras' reports, the model, answers to actions.
     pub inputs: mpsc::Receiver<Input>,
     /// Scores.
@@ -81,6 +85,8 @@ pub struct CoreTask {
     pub durable: mpsc::Sender<Durable>,
     /// Every camera, by printer and name.
     pub cameras: BTreeMap<(Name, Name), CameraOrders>,
+    /// What goes onto the printers' own screens.
+    pub screens: BTreeMap<Name, mpsc::Sender<ScreenMessage>>,
     /// When this task last came round, monotonic ms: the watchdog looks at it.
     pub heartbeat: Arc<AtomicU64>,
     /// Records every input, if it can.
@@ -103,6 +109,7 @@ impl CoreTask {
                 biased;
                 () = cancel.cancelled() => break,
                 Some(request) = receive(&mut sources.requests) => Input::from(request),
+                Some(request) = sources.calls.recv() => Input::from(request),
                 Some(input) = sources.inputs.recv() => input,
                 Some(input) = sources.scores.recv() => input,
                 () = tokio::time::sleep(wait) => Input::Tick,
@@ -147,6 +154,12 @@ impl CoreTask {
             Output::Action(action) if action.by_policy => self.actuator.act(action),
             Output::Action(action) => self.make_durable(Durable::ThenAct(action)),
             Output::Reply(reply) => self.reply(reply),
+            Output::Decided(decision) => {
+                let Decision { client, printer, command, status, reason, .. } = &decision;
+                let reason = reason.as_deref().unwrap_or_default();
+                tracing::info!(client, printer, command, ?status, reason, "a client's request");
+                self.make_durable(Durable::Decided(decision));
+            }
             Output::Answered { client, ids } => self.make_durable(Durable::Answered(client, ids)),
             Output::Remember { printer, memory } => {
                 self.make_durable(Durable::Memory(printer, memory));
@@ -159,6 +172,12 @@ impl CoreTask {
             Output::FailureImage { printer, camera, incident } => {
                 if let Some(orders) = self.cameras.get(&(printer, camera)) {
                     let _ = orders.pictures.try_send(PictureRequest::Failure { incident });
+                }
+            }
+            Output::Screen { printer, message } => {
+                let sent = self.screens.get(&printer).map(|screen| screen.try_send(message));
+                if let Some(Err(error)) = sent {
+                    tracing::debug!(%printer, "not shown, too much waits already: {error}");
                 }
             }
             Output::Snapshot { printer, ticket } => self.snapshot(&printer, ticket),
@@ -213,7 +232,12 @@ async fn receive<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
 
 impl From<IncomingRequest> for Input {
     fn from(request: IncomingRequest) -> Self {
-        let IncomingRequest { principal, printer, command, retained, payload } = request;
-        Self::Request { principal, printer, command, retained, payload }
+        let IncomingRequest { sender, printer, command, retained, payload } = request;
+        match sender {
+            Ok(principal) => Self::Request { principal, printer, command, retained, payload },
+            Err(Unverified { claimed, why }) => {
+                Self::Unverified { claimed, printer, command, id: id_of(&payload), why }
+            }
+        }
     }
 }

@@ -15,14 +15,13 @@ use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
-use super::persist;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
-use super::watchdog;
+use super::{persist, screens, watchdog};
 use crate::core::Core;
 use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, FrameSource, PrinterLink, Requests, Store};
+use crate::ports::{Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store};
 
 /// Everything the daemon works with, already wired.
 pub struct Parts {
@@ -32,6 +31,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Every printer.
     pub links: BTreeMap<Name, Arc<dyn PrinterLink>>,
+    /// Requests of the printers' own macros.
+    pub calls: mpsc::Receiver<IncomingRequest>,
     /// Every camera, by printer and name.
     pub cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>>,
     /// Loads the model.
@@ -108,7 +109,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         let its_orders = Orders { interval: interval_orders, pictures: picture_orders };
         tracker.spawn(task.run(its_orders, cancel.clone()));
     }
+    let mut screens = BTreeMap::new();
     for (printer, link) in links.iter() {
+        let (screen, messages) = mpsc::channel(screens::WAITING);
+        screens.insert(printer.clone(), screen);
+        let show = screens::run(printer.clone(), link.clone(), messages, cancel.clone());
+        tracker.spawn(show);
         tracker.spawn(forward_status(
             printer.clone(),
             link.clone(),
@@ -154,9 +160,11 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         actuator,
         durable,
         cameras: orders,
+        screens,
         heartbeat,
     };
-    let sources = Sources { requests, inputs: input_queue, scores: score_queue };
+    let sources =
+        Sources { requests, calls: parts.calls, inputs: input_queue, scores: score_queue };
     let core = tokio::spawn(core_task.run(sources, cancel.clone()));
     drop((inputs, scores));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -233,7 +233,7 @@ async fn broker_check(config: &Checked) -> Finding {
         let detail = "there is none (mqtt.broker is \"none\"): nobody hears of a failure";
         return finding(what, Verdict::Warning, detail);
     };
-    match wiring::managed_settings(settings) {
+    match wiring::managed_settings(config, settings) {
         Ok(Some(own)) => return own_broker_check(config, settings, &own).await,
         Ok(None) => {}
         Err(error) => return finding(what, Verdict::Bad, error.to_string()),

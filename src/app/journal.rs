@@ -208,6 +208,7 @@ impl Standing {
             Input::Printer { printer, .. } => Topic::Printer(printer.clone()),
             Input::Score { .. }
             | Input::Request { .. }
+            | Input::Unverified { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => return,

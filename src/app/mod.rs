@@ -15,6 +15,7 @@ pub mod journal;
 pub mod persist;
 pub mod replay;
 pub mod scoring;
+pub mod screens;
 pub mod watchdog;
 pub mod webcams;
 pub mod wiring;

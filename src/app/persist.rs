@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::core::contract::{Action, PrinterMemory};
+use crate::core::contract::{Action, Decision, PrinterMemory};
 use crate::core::event::Event;
 use crate::core::types::Name;
 use crate::ports::{Bus, Store};
@@ -18,6 +18,8 @@ pub enum Durable {
     Memory(Name, PrinterMemory),
     /// The request ids a client has used.
     Answered(Name, Vec<String>),
+    /// What became of a request, for the log.
+    Decided(Decision),
     /// A client's action: only once its request's id is on disk, so that it cannot take effect twice.
     ThenAct(Action),
 }
@@ -61,6 +63,7 @@ pub async fn run(
             }
             Durable::Memory(printer, memory) => put(&store, keys::memory(&printer), &memory).await,
             Durable::Answered(client, ids) => put(&store, keys::answered(&client), &ids).await,
+            Durable::Decided(decision) => store.log_decision(decision).await,
             Durable::ThenAct(action) => {
                 act(action);
                 Ok(())

@@ -1,13 +1,14 @@
 //! From the checked configuration to a running daemon: the only place that names adapters.
 
 mod bus;
+pub mod home_assistant;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,7 @@ use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
 use crate::core::authz::Grants;
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
+use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::mqtt::managed::MosquittoError;
@@ -29,9 +31,9 @@ use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, moonraker};
+use crate::{camera, hass, moonraker};
 
-pub use bus::{bus_setup, managed_settings};
+pub use bus::{access, bus_setup, managed_settings};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +98,12 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
 
     let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
     let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
+    let (requests, calls) = mpsc::channel(CALLS);
     for printer in &config.printers {
+        let mut reach = link_setup(printer);
+        reach.requests = Some(requests.clone());
         let link: Arc<dyn PrinterLink> =
-            moonraker::Link::spawn(link_setup(printer), links_token.clone(), &link_tasks);
+            moonraker::Link::spawn(reach, links_token.clone(), &link_tasks);
         for camera in &printer.cameras {
             let source = open_camera(printer, camera, &link, &clock, &links_token, &link_tasks)?;
             cameras.insert((printer.name.clone(), camera.name.clone()), source);
@@ -112,12 +117,19 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         }
         None => None,
     };
+    if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
+        let devices =
+            home_assistant::devices(config, &grants.borrow(), &bus_setup(config, mqtt)?.base);
+        let cancel = links_token.clone();
+        link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
+    }
     let model = Arc::new(OnnxLoader::new(model_options(config)));
     let annotate = annotator(model.clone());
     let parts = Parts {
         setup,
         clock,
         links,
+        calls,
         cameras,
         model,
         self_test_every: config.watch.self_test_every,
@@ -141,6 +153,9 @@ pub fn model_options(config: &Checked) -> ModelOptions {
     }
 }
 
+/// Calls of macros that may wait for the core.
+const CALLS: usize = 16;
+
 /// How to reach a printer's Moonraker.
 pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
     moonraker::Setup {
@@ -151,14 +166,12 @@ pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
         },
         api_key: printer.api_key.clone(),
         timing: moonraker::Timing::default(),
+        requests: None,
     }
 }
 
-async fn core_setup(
-    config: &Checked,
-    store: &SqliteStore,
-    grants: Grants,
-) -> Result<Setup, WiringError> {
+/// How printers are watched and acted upon by this configuration.
+pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
     let (rule, tsd_sensitivity) = match config.watch.rule {
         config::Rule::Evidence => (Rule::Evidence, 1.0),
         config::Rule::Tsd { sensitivity } => (Rule::Tsd, sensitivity),
@@ -170,6 +183,7 @@ async fn core_setup(
             act_false_alarms_per_100h: config.watch.false_alarms_per_100h,
             alert_false_alarms_per_100h: config.watch.alert_false_alarms_per_100h,
             tsd_sensitivity,
+            consecutive: ConsecutiveSettings::default(),
         },
         clear_interval_ms: millis(config.watch.clear_interval),
         suspect_interval_ms: millis(config.watch.suspect_interval),
@@ -179,9 +193,21 @@ async fn core_setup(
         on_failure: config.act.on_failure,
         veto_ms: millis(config.act.veto),
         votes_needed: config.act.votes_needed,
+        on_confirmed: config.act.on_confirmed,
+        answer_within_ms: millis(config.act.answer_within),
+        if_unanswered: config.act.if_unanswered,
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
+    (watch, act)
+}
+
+async fn core_setup(
+    config: &Checked,
+    store: &SqliteStore,
+    grants: Grants,
+) -> Result<Setup, WiringError> {
+    let (watch, act) = judgement(config);
     let mut printers = BTreeMap::new();
     for printer in &config.printers {
         let memory = remembered(store, &keys::memory(&printer.name)).await?;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::check::{Context, name};
-use super::checked::{Login, Managed, Mqtt, Tls};
+use super::checked::{HomeAssistant, Login, Managed, Mqtt, Tls};
 use super::problem::{Key, nearest};
 use super::raw;
 use super::shape::one_of;
-use crate::core::authz::{Grant, Grants, Right};
+use crate::core::authz::{CONSOLE, Grant, Grants, Right, Trust};
 use crate::core::types::Name;
 
 /// Presets of [`Right::from_word`].
@@ -50,13 +50,15 @@ fn managed(
         ("ca_file", raw.ca_file.is_some()),
         ("username", raw.username.is_some()),
         ("client_id", raw.client_id.is_some()),
+        ("canary", raw.canary.is_some()),
     ];
     for (key, _) in foreign.iter().filter(|(_, given)| *given) {
         let why = "belongs to a broker of yours, and this one is Strandwatch's own";
         let write = "write broker = \"external\" and its host, or leave this out";
         context.error(&section.at(key), why, write);
     }
-    if context.keyring.mqtt.take().is_some() {
+    let secrets = [context.keyring.mqtt.take(), context.keyring.canary.take()];
+    if secrets.iter().any(Option::is_some) {
         let why =
             "the secrets file has a password under [mqtt], and the broker is Strandwatch's own";
         let write = "write broker = \"external\" and its host, or take the password out of the secrets file";
@@ -71,6 +73,10 @@ fn managed(
     if let Some(host) = &raw.public_host {
         host_is_good(context, "public_host", host);
     }
+    let keys = std::mem::take(&mut context.keyring.keys);
+    check_trust(context, raw, false, |client| {
+        Name::parse(client).is_ok_and(|client| keys.contains_key(&client))
+    });
     let base = base?;
     Some(Mqtt {
         host: "127.0.0.1".to_owned(),
@@ -79,6 +85,9 @@ fn managed(
         login: None,
         client_id: base.replace('/', "-"),
         base,
+        trust: raw.trust,
+        canary: None,
+        keys,
         managed: Some(Managed {
             folder: store.with_file_name("broker"),
             lan_port,
@@ -113,6 +122,11 @@ fn external(context: &mut Context<'_>, raw: &raw::Mqtt, base: Option<String>) ->
             context.warning(&section.at("tls"), why, "write tls = true, if the broker speaks TLS");
         }
     }
+    let canary = canary(context, raw);
+    let keys = std::mem::take(&mut context.keyring.keys);
+    check_trust(context, raw, canary.is_some(), |client| {
+        Name::parse(client).is_ok_and(|client| keys.contains_key(&client))
+    });
     let client_id = raw.client_id.clone().unwrap_or_else(|| raw.base.replace('/', "-"));
     Some(Mqtt {
         host: host.clone(),
@@ -122,6 +136,9 @@ fn external(context: &mut Context<'_>, raw: &raw::Mqtt, base: Option<String>) ->
         base: base?,
         client_id,
         managed: None,
+        trust: raw.trust,
+        canary,
+        keys,
     })
 }
 
@@ -183,15 +200,110 @@ fn login(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
     raw.username.clone().map(|username| Login { username, password })
 }
 
+/// Whom the audit logs in as.
+fn canary(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Login> {
+    let key = Key::new("mqtt").at("canary");
+    let password = context.keyring.canary.take();
+    match (&raw.canary, &password) {
+        (None, Some(_)) => {
+            let why = "is missing, and the secrets file has a password for it";
+            context.error(&key, why, "write canary = \"strandwatch-canary\" under [mqtt]");
+        }
+        (Some(_), None) => {
+            let write = "write into the secrets file: [mqtt] canary_password = \"…\"";
+            context.warning(&key, "has no password in the secrets file", write);
+        }
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    let canary = raw.canary.as_ref()?;
+    let is_client = raw.client.iter().any(|client| client.name.as_ref() == Some(canary));
+    if is_client || raw.username.as_ref() == Some(canary) {
+        let why = "is somebody already, and the canary must be nobody";
+        context.error(&key, why, "give it a user of its own at the broker");
+    }
+    // Its name stands in topics, as a client's does.
+    name(context, &key, canary)?;
+    Some(Login { username: canary.clone(), password })
+}
+
+/// Whether what is trusted can ever be shown.
+fn check_trust(
+    context: &mut Context<'_>,
+    raw: &raw::Mqtt,
+    has_canary: bool,
+    has_key: impl Fn(&str) -> bool,
+) {
+    let section = Key::new("mqtt");
+    let names = raw.client.iter().enumerate().filter_map(|(index, client)| {
+        client.name.as_deref().map(|name| (section.at("client").item(index).at("name"), name))
+    });
+    match raw.trust {
+        Trust::Isolation if raw.username.is_some() && !has_canary && !raw.client.is_empty() => {
+            let why = "is missing: that the broker keeps clients apart cannot be shown, and every command will be refused";
+            let write = "give the broker one more user with a client's rules (config/README.md has them), then write canary = \"strandwatch-canary\"";
+            context.warning(&section.at("canary"), why, write);
+        }
+        Trust::Isolation => {}
+        Trust::Signatures => {
+            for (key, name) in names.filter(|(_, name)| !has_key(name)) {
+                let why = "has no signing key: everything it asks for will be refused";
+                let write =
+                    format!("write into the secrets file: [mqtt.client.{name}] key = \"…\"");
+                context.warning(&key, why, write);
+            }
+        }
+        Trust::AnyLogin => {
+            let why = "lets every login of the broker speak as any client";
+            let write = "keep it only if every user of this broker may do everything to the printer; \"isolation\" and \"signatures\" are the others";
+            context.warning(&section.at("trust"), why, write);
+        }
+    }
+}
+
 fn base(context: &mut Context<'_>, key: &Key, base: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
-    if base.len() <= 128 && base.split('/').all(is_level) {
+    if is_topic(base) {
         return Some(base.to_owned());
     }
     let why = "must be levels of letters, digits, _, - and . joined by /, such as home/printers";
     context.error(key, why, "write base = \"strandwatch\"");
     None
+}
+
+/// Whether every level is plain.
+fn is_topic(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
+    text.len() <= 128 && text.split('/').all(is_level)
+}
+
+/// Home Assistant's topics and client, if Strandwatch is to appear there.
+pub(super) fn home_assistant(
+    context: &mut Context<'_>,
+    raw: &raw::HomeAssistant,
+    base: &str,
+) -> Option<HomeAssistant> {
+    let section = Key::new("home_assistant");
+    let default = raw::HomeAssistant::default();
+    let client = name(context, &section.at("client"), &raw.client);
+    let topics = [
+        ("discovery_prefix", &raw.discovery_prefix, &default.discovery_prefix),
+        ("birth_topic", &raw.birth_topic, &default.birth_topic),
+    ];
+    for (key, topic, usual) in topics {
+        let write = format!("write {key} = {usual:?}, or what Home Assistant has");
+        if !is_topic(topic) {
+            let why = "must be levels of letters, digits, _, - and . joined by /";
+            context.error(&section.at(key), why, write);
+        } else if topic == base || topic.starts_with(&format!("{base}/")) {
+            context.error(&section.at(key), "lies below mqtt.base, which is Strandwatch's", write);
+        }
+    }
+    let (discovery_prefix, birth_topic) = (raw.discovery_prefix.clone(), raw.birth_topic.clone());
+    client.filter(|_| raw.enabled).map(|client| HomeAssistant {
+        client,
+        discovery_prefix,
+        birth_topic,
+    })
 }
 
 /// Every client's rights.
@@ -207,6 +319,10 @@ pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
         let Some(name) = name(context, &key.at("name"), text) else { continue };
         if text == "strandwatch" || raw.mqtt.username.as_ref() == Some(text) {
             let why = "is Strandwatch's own name at the broker";
+            context.error(&key.at("name"), why, "give the client a name of its own");
+        }
+        if text == CONSOLE {
+            let why = "belongs to the printer's own console";
             context.error(&key.at("name"), why, "give the client a name of its own");
         }
         voters += u32::from(rights.contains(&Right::Vote));

@@ -51,6 +51,7 @@ pub(super) fn check(document: &Document, raw: &Raw, report: &mut Report) -> Chec
         act: act(&raw.act),
         mqtt: broker::check(&mut context, &raw.mqtt, &store.path),
         grants: broker::grants(&mut context, raw),
+        home_assistant: broker::home_assistant(&mut context, &raw.home_assistant, &raw.mqtt.base),
         store,
         log: Log { level: raw.log.level, format: raw.log.format },
         warnings: report.problems.iter().filter(|p| p.level == Level::Warning).cloned().collect(),
@@ -71,7 +72,8 @@ pub(super) fn name(context: &mut Context<'_>, key: &Key, text: &str) -> Option<N
         .collect();
     let plain = plain.trim_matches(['-', '_']);
     let plain = if plain.is_empty() { "printer" } else { plain };
-    context.error(key, bad.to_string(), format!("write name = {plain:?}"));
+    let field = key.last().unwrap_or("name");
+    context.error(key, bad.to_string(), format!("write {field} = {plain:?}"));
     None
 }
 
@@ -125,6 +127,9 @@ fn act(raw: &raw::Act) -> Act {
         on_failure: raw.on_failure,
         veto: raw.veto.0,
         votes_needed: raw.votes_needed,
+        on_confirmed: raw.on_confirmed,
+        answer_within: raw.answer_within.0,
+        if_unanswered: raw.if_unanswered,
         attempts: raw.attempts,
         confirm_within: raw.confirm_within.0,
     }

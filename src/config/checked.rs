@@ -8,8 +8,9 @@ use secrecy::SecretString;
 
 use super::problem::Problem;
 use super::raw::{LogFormat, LogLevel, UrlKind};
-use crate::core::authz::Grants;
+use crate::core::authz::{Grants, Trust};
 use crate::core::command::ActionChoice;
+use crate::core::incident::Unanswered;
 use crate::core::types::Name;
 
 /// A configuration without errors.
@@ -29,6 +30,8 @@ pub struct Checked {
     pub mqtt: Option<Mqtt>,
     /// Every client's rights.
     pub grants: Grants,
+    /// Home Assistant; `None` when Strandwatch is not to appear there.
+    pub home_assistant: Option<HomeAssistant>,
     /// What survives a restart.
     pub store: Store,
     /// What is logged.
@@ -158,6 +161,12 @@ pub struct Act {
     pub veto: Duration,
     /// How many clients must agree, at least 1.
     pub votes_needed: u32,
+    /// What to do when they confirm; `None` is as `on_failure`.
+    pub on_confirmed: Option<ActionChoice>,
+    /// How long people have to decide about a print that was paused.
+    pub answer_within: Duration,
+    /// What becomes of it when they do not.
+    pub if_unanswered: Unanswered,
     /// How often an action is tried, at least 1.
     pub attempts: u32,
     /// How long the printer may take to report an action done.
@@ -179,6 +188,12 @@ pub struct Mqtt {
     pub base: String,
     /// Our client id.
     pub client_id: String,
+    /// What shows who sends a request.
+    pub trust: Trust,
+    /// Whom the audit logs in as, to try what no client may do.
+    pub canary: Option<Login>,
+    /// Keys of the clients that sign their requests.
+    pub keys: BTreeMap<Name, SecretString>,
     /// The broker is our own; then it is reached over loopback, and our login there is not in the configuration.
     pub managed: Option<Managed>,
 }
@@ -199,6 +214,17 @@ pub struct Managed {
 pub struct Tls {
     /// A certificate authority in PEM; `None` is those the system trusts.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Home Assistant at the same broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeAssistant {
+    /// The client that it is.
+    pub client: Name,
+    /// The first levels of its discovery topics.
+    pub discovery_prefix: String,
+    /// The whole topic on which it says that it has started.
+    pub birth_topic: String,
 }
 
 /// What survives a restart.
@@ -260,6 +286,13 @@ impl Checked {
                 format!("speaks to the broker {}:{} {tls}, below {}/", mqtt.host, mqtt.port, mqtt.base)
             },
         ));
+        lines.extend(self.mqtt.as_ref().map(|mqtt| match mqtt.trust {
+            Trust::Isolation => "takes commands once it is shown that the broker keeps clients apart".to_owned(),
+            Trust::Signatures => "takes signed commands only".to_owned(),
+            Trust::AnyLogin => {
+                "TAKES COMMANDS FROM EVERY LOGIN OF THE BROKER, in any client's name: mqtt.trust = \"any-login\"".to_owned()
+            }
+        }));
         lines.extend(self.grants.0.iter().map(|(client, grant)| {
             let rights: Vec<&str> = grant.rights.iter().map(|right| right.name()).collect();
             let printers = grant.printers.as_ref().map_or_else(
@@ -268,7 +301,26 @@ impl Checked {
             );
             format!("  client {client} may {} on {printers}", rights.join(", "))
         }));
+        if self.mqtt.is_some() {
+            lines.push(self.home_assistant_summary());
+        }
         lines
+    }
+
+    fn home_assistant_summary(&self) -> String {
+        match &self.home_assistant {
+            None => {
+                "does not appear in Home Assistant, as home_assistant.enabled is false".to_owned()
+            }
+            Some(HomeAssistant { client, discovery_prefix, .. }) => {
+                let appears = format!("appears in Home Assistant below {discovery_prefix}/");
+                if self.grants.0.contains_key(client) {
+                    format!("{appears}, as client {client}")
+                } else {
+                    format!("{appears}, to be seen only: there is no client {client}")
+                }
+            }
+        }
     }
 }
 
@@ -301,4 +353,8 @@ pub(super) struct Keyring {
     pub cameras: BTreeMap<(String, String), SecretString>,
     /// The broker's password.
     pub mqtt: Option<SecretString>,
+    /// The canary's at the broker.
+    pub canary: Option<SecretString>,
+    /// Signing keys by client.
+    pub keys: BTreeMap<Name, SecretString>,
 }

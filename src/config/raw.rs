@@ -1,16 +1,22 @@
 //! The shape of `strandwatch.toml` and of `secrets.toml`. The doc comments are the user's documentation: they stand in
 //! `config/reference.toml`. Ranges and formats given here are what [`super::shape`] checks.
 
-use std::collections::BTreeMap;
+mod home_assistant;
+mod secrets;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub(super) use home_assistant::HomeAssistant;
+pub(super) use secrets::{ClientSecrets, Secrets};
+
 use super::units::{Bytes, Span};
+use crate::core::authz::Trust;
 use crate::core::command::ActionChoice;
+use crate::core::incident::Unanswered;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +35,8 @@ pub(super) struct Raw {
     pub act: Act,
     /// The message broker.
     pub mqtt: Mqtt,
+    /// Home Assistant.
+    pub home_assistant: HomeAssistant,
     /// What survives a restart.
     pub store: Store,
     /// What is logged, and where to.
@@ -215,9 +223,18 @@ pub(super) struct Act {
     /// Time for people to dismiss it before Strandwatch acts; "0s" acts at once.
     #[schemars(extend("x-least" = "0s", "x-most" = "1h"))]
     pub veto: Span,
-    /// How many clients must agree before their `confirm` or `dismiss` counts.
+    /// How many clients must agree before their `confirm` or `dismiss` counts. One client, one vote: its last.
     #[schemars(range(min = 1, max = 100))]
     pub votes_needed: u32,
+    /// What to do when so many have confirmed, also after a pause. Without it: as `on_failure`. Pausing at once and
+    /// cancelling by vote is `on_failure = "pause"`, `veto = "0s"` and `on_confirmed = "cancel"`.
+    #[schemars(example = &"cancel")]
+    pub on_confirmed: Option<ActionChoice>,
+    /// How long people have, after a pause by Strandwatch, to confirm or dismiss it.
+    #[schemars(extend("x-least" = "10s", "x-most" = "24h"))]
+    pub answer_within: Span,
+    /// What to do with the paused print when they have not.
+    pub if_unanswered: Unanswered,
     /// How often an action is tried until the printer reports it done.
     #[schemars(range(min = 1, max = 10))]
     pub attempts: u32,
@@ -233,6 +250,9 @@ impl Default for Act {
             on_failure: ActionChoice::Pause,
             veto: Span(Duration::from_secs(30)),
             votes_needed: 1,
+            on_confirmed: None,
+            answer_within: Span(Duration::from_secs(600)),
+            if_unanswered: Unanswered::Nothing,
             attempts: 3,
             confirm_within: Span(Duration::from_secs(30)),
         }
@@ -274,6 +294,15 @@ pub(super) struct Mqtt {
     /// For `external`: Strandwatch's client id there. Without it: `base`, its `/` replaced by `-`.
     #[schemars(example = &"strandwatch")]
     pub client_id: Option<String>,
+    /// What shows who sends a request: `isolation`, the broker keeps clients apart, which is tested with real
+    /// connections; `signatures`, each request is signed with its client's key, so that the broker need not be trusted;
+    /// `any-login`, whoever can log in may speak as any client. As long as it is not shown, no command is taken.
+    pub trust: Trust,
+    /// A user of the broker with the rules of any client, and no rights here: the audit tries with it what no client may
+    /// do. Its password is `canary_password` under `[mqtt]` in the secrets file. Needed with a broker of your own and
+    /// `trust = "isolation"`.
+    #[schemars(example = &"strandwatch-canary")]
+    pub canary: Option<String>,
     /// Who may ask for what, beside the clients that `strandwatch client add` made. Whoever is neither is refused
     /// everything.
     pub client: Vec<Client>,
@@ -293,6 +322,8 @@ impl Default for Mqtt {
             username: None,
             base: "strandwatch".to_owned(),
             client_id: None,
+            trust: Trust::Isolation,
+            canary: None,
             client: Vec::new(),
         }
     }
@@ -392,43 +423,4 @@ pub enum LogFormat {
     Json,
     /// systemd's journal.
     Journal,
-}
-
-/// What `secrets.toml` may hold.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Secrets {
-    /// By the printer's name.
-    pub printer: BTreeMap<String, PrinterSecrets>,
-    /// For the broker.
-    pub mqtt: MqttSecrets,
-}
-
-/// A printer's secrets.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct PrinterSecrets {
-    /// Moonraker's API key.
-    #[schemars(with = "Option<String>")]
-    pub api_key: Option<SecretString>,
-    /// By the camera's name.
-    pub camera: BTreeMap<String, CameraSecrets>,
-}
-
-/// A camera's secrets.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct CameraSecrets {
-    /// The password that belongs to the user name in the camera's URL.
-    #[schemars(with = "Option<String>")]
-    pub password: Option<SecretString>,
-}
-
-/// The broker's secrets.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct MqttSecrets {
-    /// The password that belongs to `mqtt.username`.
-    #[schemars(with = "Option<String>")]
-    pub password: Option<SecretString>,
 }

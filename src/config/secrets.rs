@@ -1,18 +1,20 @@
 //! The secrets file: who may read it, where it lies, what is in it. No message ever shows a value of it.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::checked::Keyring;
 use super::document::Document;
 use super::paths;
 use super::problem::{Key, Level, Report, nearest};
-use super::raw::{Raw, Secrets};
+use super::raw::{ClientSecrets, Raw, Secrets};
 use super::shape;
+use crate::core::types::Name;
 
 /// Reads the secrets that belong to the main document. Gives its path, if it is there, and what is in it.
 pub(super) fn read(main: &Document, raw: &Raw, report: &mut Report) -> (Option<PathBuf>, Keyring) {
@@ -75,7 +77,13 @@ fn check_keeping(path: &Path, main: Option<&Path>, report: &mut Report) {
 
 fn keyring(document: &Document, raw: &Raw, values: Value, report: &mut Report) -> Keyring {
     let Ok(secrets) = serde_json::from_value::<Secrets>(values) else { return Keyring::default() };
-    let mut keyring = Keyring { mqtt: secrets.mqtt.password, ..Keyring::default() };
+    let keys = signing_keys(document, raw, secrets.mqtt.client, report);
+    let mut keyring = Keyring {
+        mqtt: secrets.mqtt.password,
+        canary: secrets.mqtt.canary_password,
+        keys,
+        ..Keyring::default()
+    };
     let defaults = [super::raw::Printer::default()];
     let printers = if raw.printer.is_empty() { &defaults[..] } else { &raw.printer[..] };
     let known = Key::new("printer");
@@ -98,6 +106,38 @@ fn keyring(document: &Document, raw: &Raw, values: Value, report: &mut Report) -
         }
     }
     keyring
+}
+
+/// The fewest characters of a signing key: 128 bits in base64.
+const SHORTEST_KEY: usize = 22;
+
+fn signing_keys(
+    document: &Document,
+    raw: &Raw,
+    clients: BTreeMap<String, ClientSecrets>,
+    report: &mut Report,
+) -> BTreeMap<Name, SecretString> {
+    let mut keys = BTreeMap::new();
+    let known = raw.mqtt.client.iter().filter_map(|client| client.name.as_deref());
+    for (name, of_client) in clients {
+        let at = Key::new("mqtt").at("client").at(&name);
+        if !known.clone().any(|known| known == name) {
+            no_such(document, &at, "client", known.clone(), report);
+            continue;
+        }
+        let (Some(key), Ok(client)) = (of_client.key, Name::parse(&name)) else { continue };
+        if key.expose_secret().len() < SHORTEST_KEY {
+            let why = format!("is shorter than {SHORTEST_KEY} characters");
+            document.error_unseen(
+                report,
+                &at.at("key"),
+                why,
+                "write what `openssl rand -hex 32` prints",
+            );
+        }
+        keys.insert(client, key);
+    }
+    keys
 }
 
 fn no_such<'a>(

@@ -8,7 +8,7 @@ use super::problem::{Key, Report, nearest};
 use super::units::{Bytes, Span};
 
 /// Keys that stand in the secrets file only.
-const SECRETS: [&str; 2] = ["api_key", "password"];
+const SECRETS: [&str; 3] = ["api_key", "password", "canary_password"];
 
 /// The JSON schema of `T`, nothing in it by reference.
 pub(super) fn schema_of<T: schemars::JsonSchema>() -> Value {

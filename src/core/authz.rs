@@ -11,9 +11,26 @@ use super::types::Name;
 /// How it was proven who speaks. Each variant names the check that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifiedCredential {
-    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`.
+    /// The broker authenticated the client and its ACL lets only that client publish below `client/<name>/request/`,
+    /// which the audit has shown.
     BrokerEnforcedTopic(Name),
+    /// The request bears a signature by this client's key, over a body that names this client.
+    SignedRequest(Name),
+    /// The owner's configuration declares that every login of the broker may speak as any client.
+    DeclaredByOwner(Name),
+    /// Moonraker, over the connection on which we logged in to it, delivered a call that Klippy made of the method we
+    /// registered. Only a macro that runs on that printer makes such calls; whoever can run one (at its display, in its
+    /// web interface, in the file it prints) commands that printer already.
+    PrinterMacro,
 }
+
+/// The name under which a printer's own console speaks; no client of the bus may have it.
+pub const CONSOLE: &str = "console";
+
+/// A client has a name that belongs to the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the name {0} belongs to the printer's own console: give the client another")]
+pub struct ReservedName(pub Name);
 
 /// Somebody whose credential was verified.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,15 +39,59 @@ pub struct Principal(Name);
 
 impl Principal {
     /// The only way to a principal.
-    pub fn new(credential: VerifiedCredential) -> Self {
+    pub fn new(credential: VerifiedCredential) -> Result<Self, ReservedName> {
         match credential {
-            VerifiedCredential::BrokerEnforcedTopic(name) => Self(name),
+            VerifiedCredential::BrokerEnforcedTopic(name)
+            | VerifiedCredential::SignedRequest(name)
+            | VerifiedCredential::DeclaredByOwner(name) => {
+                if is_reserved(&name) {
+                    Err(ReservedName(name))
+                } else {
+                    Ok(Self(name))
+                }
+            }
+            VerifiedCredential::PrinterMacro => Ok(Self(Name::console())),
         }
+    }
+
+    /// Whether it is the console of the printer that it speaks to.
+    pub fn is_console(&self) -> bool {
+        is_reserved(&self.0)
     }
 
     /// The client's name.
     pub fn name(&self) -> &Name {
         &self.0
+    }
+}
+
+/// Whether a name is the console's, and so no client's.
+pub fn is_reserved(name: &Name) -> bool {
+    name.as_str() == CONSOLE
+}
+
+/// What shows who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The broker keeps clients apart, which is tested with real connections; until that is shown, no command is taken.
+    #[default]
+    Isolation,
+    /// Each request bears its client's signature. Needs nothing of the broker.
+    Signatures,
+    /// Every login of the broker may speak as any client: for a broker whose every user may do everything to the
+    /// printer. Never without logins.
+    AnyLogin,
+}
+
+impl Trust {
+    /// Its word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Isolation => "isolation",
+            Self::Signatures => "signatures",
+            Self::AnyLogin => "any-login",
+        }
     }
 }
 
@@ -91,6 +152,14 @@ pub struct Grant {
     pub printers: Option<BTreeSet<Name>>,
 }
 
+impl Grant {
+    /// Whether it has `right` on `printer`: for what is shown to people. Of a request only [`Grants::allow`] judges.
+    pub fn covers(&self, right: Right, printer: &Name) -> bool {
+        self.rights.contains(&right)
+            && self.printers.as_ref().is_none_or(|printers| printers.contains(printer))
+    }
+}
+
 /// Every client's grant.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -121,8 +190,11 @@ pub enum Denied {
 }
 
 impl Grants {
-    /// Whether `principal` holds `right` on `printer`.
+    /// Whether `principal` holds `right` on `printer`. A printer's console speaks for its owner, and reaches no other.
     pub fn allow(&self, principal: &Principal, right: Right, printer: &Name) -> Result<(), Denied> {
+        if principal.is_console() {
+            return Ok(());
+        }
         let client = principal.name().clone();
         let Some(grant) = self.0.get(&client) else {
             return Err(Denied::UnknownClient(client));

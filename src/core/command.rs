@@ -1,10 +1,16 @@
 //! The closed set of commands: one row each, from which parser, authorisation, topic, schema and documentation follow.
 
+mod args;
+mod button;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(super) use self::args::shorten;
+use self::args::{Args, wrong};
+pub use self::button::Button;
 use super::authz::Right;
-use super::types::PrinterAction;
+use super::types::{Name, PrinterAction};
 
 /// The largest request body that is looked at, bytes.
 pub const MAX_REQUEST_BYTES: usize = 4096;
@@ -25,6 +31,9 @@ pub struct CommandRow {
     pub moves: bool,
     /// What it does, for people.
     pub doc: &'static str,
+    /// Its button in Home Assistant, if it has one. What changes settings has switches and such there instead, as those
+    /// show the state too.
+    pub button: Option<Button>,
     build: fn(&Args<'_>) -> Result<Command, BadRequest>,
 }
 
@@ -78,6 +87,8 @@ pub enum Command {
 pub enum Setting {
     /// What to do when evidence is complete.
     Action(ActionChoice),
+    /// Whether the daemon acts by itself: as `arm` and `disarm`.
+    Armed(bool),
     /// Tolerated wrong actions per 100 print-hours, 0.01..=1000.
     #[serde(rename = "false_alarms_per_100h")]
     FalseAlarmsPer100h(f64),
@@ -107,8 +118,48 @@ pub struct Request {
     pub issued_at: Option<f64>,
     /// The job it is meant for.
     pub job: Option<String>,
+    /// The incident it is meant for: a button that was shown for one must not reach the next.
+    pub incident: Option<String>,
+    /// For whom it was written, where it says so.
+    pub written_for: WrittenFor,
     /// What is asked.
     pub command: Command,
+}
+
+/// What a body says of the topic it was written for. In a signed request all of it is there: a signature then holds for
+/// this client, this printer and this command only.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WrittenFor {
+    /// The client that sends it.
+    pub client: Option<String>,
+    /// The printer it is for.
+    pub printer: Option<String>,
+    /// The command it is.
+    pub command: Option<String>,
+}
+
+impl Request {
+    /// Refuses a request that was written for another topic.
+    pub fn check_topic(
+        &self,
+        client: &Name,
+        printer: &Name,
+        row: &CommandRow,
+    ) -> Result<(), BadRequest> {
+        let WrittenFor { client: said_client, printer: said_printer, command } = &self.written_for;
+        for (what, said, is) in [
+            ("client", said_client, client.as_str()),
+            ("printer", said_printer, printer.as_str()),
+            ("command", command, row.name),
+        ] {
+            if let Some(said) = said.as_ref().filter(|said| *said != is) {
+                let reason =
+                    format!("its {what} is {:?}, and its topic says {is:?}", shorten(said));
+                return Err(BadRequest { id: Some(self.id.clone()), reason });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a request could not be understood.
@@ -121,40 +172,6 @@ pub struct BadRequest {
     pub reason: String,
 }
 
-struct Args<'a>(&'a Map<String, Value>);
-
-impl Args<'_> {
-    fn text(&self, name: &str) -> Result<String, BadRequest> {
-        match self.0.get(name) {
-            Some(Value::String(text)) if !text.is_empty() && text.chars().count() <= 256 => {
-                Ok(text.clone())
-            }
-            other => Err(wrong(name, "a text of 1 to 256 characters", other)),
-        }
-    }
-
-    fn number(&self, name: &str, least: f64, most: f64) -> Result<f64, BadRequest> {
-        match self.0.get(name).and_then(Value::as_f64) {
-            Some(number) if (least..=most).contains(&number) => Ok(number),
-            _ => Err(wrong(name, &format!("a number from {least} to {most}"), self.0.get(name))),
-        }
-    }
-}
-
-fn wrong(name: &str, wants: &str, found: Option<&Value>) -> BadRequest {
-    let found = found.map_or_else(|| "nothing".to_owned(), |value| shorten(&value.to_string()));
-    BadRequest { id: None, reason: format!("{name}: expected {wants}, found {found}") }
-}
-
-/// The first 40 characters: what others wrote may be long.
-pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= 40 {
-        text.to_owned()
-    } else {
-        format!("{}…", text.chars().take(40).collect::<String>())
-    }
-}
-
 /// Every command there is.
 pub const COMMANDS: &[CommandRow] = &[
     CommandRow {
@@ -163,6 +180,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::View,
         moves: false,
         doc: "Answers with the state document.",
+        button: None,
         build: |_| Ok(Command::Status),
     },
     CommandRow {
@@ -171,6 +189,10 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::View,
         moves: false,
         doc: "Publishes a fresh annotated picture on `image/preview`.",
+        button: Some(Button {
+            enabled: false,
+            ..Button::new("Refresh preview", "mdi:camera-iris")
+        }),
         build: |_| Ok(Command::Snapshot),
     },
     CommandRow {
@@ -179,6 +201,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: true,
         doc: "Votes that the open incident is a failure: the daemon acts without waiting longer.",
+        button: Some(Button::new("Confirm failure", "mdi:alert-circle-check")),
         build: |_| Ok(Command::Confirm),
     },
     CommandRow {
@@ -187,6 +210,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: false,
         doc: "Votes that the open incident is none; holds for that region and this print.",
+        button: Some(Button::new("Dismiss failure", "mdi:check-circle")),
         build: |_| Ok(Command::Dismiss),
     },
     CommandRow {
@@ -199,6 +223,10 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: false,
         doc: "No alert and no action for so long.",
+        button: Some(Button {
+            args: &[("minutes", 30)],
+            ..Button::new("Snooze for 30 minutes", "mdi:alarm-snooze")
+        }),
         build: |args| {
             Ok(Command::Snooze { minutes: args.number("minutes", 0.0, 1440.0)?.ceil() as u32 })
         },
@@ -209,6 +237,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Pause,
         moves: true,
         doc: "Pauses the print; answered when the printer reports it paused.",
+        button: Some(Button::new("Pause print", "mdi:pause")),
         build: |_| Ok(Command::Printer { action: PrinterAction::Pause }),
     },
     CommandRow {
@@ -217,6 +246,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Resume,
         moves: true,
         doc: "Resumes the paused print; answered when the printer reports it printing.",
+        button: Some(Button { enabled: false, ..Button::new("Resume print", "mdi:play") }),
         build: |_| Ok(Command::Printer { action: PrinterAction::Resume }),
     },
     CommandRow {
@@ -225,6 +255,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Cancel,
         moves: true,
         doc: "Cancels the print; answered when the printer reports it cancelled.",
+        button: Some(Button { enabled: false, ..Button::new("Cancel print", "mdi:stop") }),
         build: |_| Ok(Command::Printer { action: PrinterAction::Cancel }),
     },
     CommandRow {
@@ -237,6 +268,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Cancel,
         moves: true,
         doc: "Skips one object of the print; answered when the printer reports it excluded.",
+        button: None,
         build: |args| {
             Ok(Command::Printer {
                 action: PrinterAction::ExcludeObject { object: args.text("object")? },
@@ -249,6 +281,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Configure,
         moves: false,
         doc: "Lets the daemon act by itself.",
+        button: None,
         build: |_| Ok(Command::Arm),
     },
     CommandRow {
@@ -257,21 +290,27 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Configure,
         moves: false,
         doc: "Keeps the daemon from acting by itself; it still alerts.",
+        button: None,
         build: |_| Ok(Command::Disarm),
     },
     CommandRow {
         name: "set",
         args: &[
-            ArgRow { name: "name", takes: "`action` or `false_alarms_per_100h`", required: true },
+            ArgRow {
+                name: "name",
+                takes: "`action`, `armed` or `false_alarms_per_100h`",
+                required: true,
+            },
             ArgRow {
                 name: "value",
-                takes: "`pause`, `cancel` or `nothing`; a number from 0.01 to 1000",
+                takes: "`pause`, `cancel` or `nothing`; true or false; a number from 0.01 to 1000",
                 required: true,
             },
         ],
         right: Right::Configure,
         moves: false,
         doc: "Changes one setting until further notice.",
+        button: None,
         build: |args| {
             let name = args.text("name")?;
             let setting = match name.as_str() {
@@ -287,10 +326,11 @@ pub const COMMANDS: &[CommandRow] = &[
                         return Err(wrong("value", "pause, cancel or nothing", found));
                     }
                 }),
+                "armed" => Setting::Armed(args.truth("value")?),
                 _ => {
                     return Err(wrong(
                         "name",
-                        "action or false_alarms_per_100h",
+                        "action, armed or false_alarms_per_100h",
                         args.0.get("name"),
                     ));
                 }
@@ -300,6 +340,13 @@ pub const COMMANDS: &[CommandRow] = &[
     },
 ];
 
+/// The id of a request body, where that much can be read, at most 64 characters.
+pub fn id_of(payload: &[u8]) -> Option<String> {
+    let body = payload.get(..payload.len().min(MAX_REQUEST_BYTES))?;
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get("id")?.as_str().map(|id| id.chars().take(64).collect())
+}
+
 /// The row of a command's name.
 pub fn row(name: &str) -> Option<&'static CommandRow> {
     COMMANDS.iter().find(|row| row.name == name)
@@ -307,8 +354,9 @@ pub fn row(name: &str) -> Option<&'static CommandRow> {
 
 /// Parses a request body for the command of `row`.
 ///
-/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text) and
-/// the command's own arguments. Anything else in it is refused.
+/// The body is one JSON object: `id` (text, 1 to 64 printable characters), `issued_at` (Unix seconds), `job` (text),
+/// `incident` (text), `client`, `printer`, `command` (as the topic has them) and the command's own arguments. Anything
+/// else is refused.
 pub fn parse(row: &CommandRow, payload: &[u8]) -> Result<Request, BadRequest> {
     let bad = |reason: String| BadRequest { id: None, reason };
     if payload.len() > MAX_REQUEST_BYTES {
@@ -341,7 +389,8 @@ fn parse_rest(
     id: String,
 ) -> Result<Request, BadRequest> {
     let known = |key: &str| {
-        matches!(key, "id" | "issued_at" | "job") || row.args.iter().any(|arg| arg.name == key)
+        matches!(key, "id" | "issued_at" | "job" | "incident" | "client" | "printer" | "command")
+            || row.args.iter().any(|arg| arg.name == key)
     };
     if let Some(key) = object.keys().find(|key| !known(key)) {
         let reason = format!("{} takes no field {:?}", row.name, shorten(key));
@@ -354,9 +403,15 @@ fn parse_rest(
     if row.moves && issued_at.is_none() {
         return Err(wrong("issued_at", "Unix seconds, as this command moves the printer", None));
     }
-    let job = match object.get("job") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(args.text("job")?),
+    let text = |key: &str| match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => args.text(key).map(Some),
     };
-    Ok(Request { id, issued_at, job, command: (row.build)(args)? })
+    let (job, incident) = (text("job")?, text("incident")?);
+    let written_for = WrittenFor {
+        client: text("client")?,
+        printer: text("printer")?,
+        command: text("command")?,
+    };
+    Ok(Request { id, issued_at, job, incident, written_for, command: (row.build)(args)? })
 }

@@ -10,6 +10,8 @@ use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
 use super::event::Event;
+use super::incident::Unanswered;
+use super::screen::ScreenMessage;
 use super::types::{FrameScore, LinkStatus, ModelFacts, Name, PrinterAction, SourceReport};
 
 /// Everything that is settled before the first input.
@@ -60,6 +62,15 @@ pub struct ActSettings {
     pub veto_ms: u64,
     /// How many people it takes to confirm or dismiss, at least 1.
     pub votes_needed: u32,
+    /// What it does when people have confirmed; `None` is as `on_failure`.
+    #[serde(default)]
+    pub on_confirmed: Option<ActionChoice>,
+    /// How long people may take to decide what becomes of a print that it paused, ms.
+    #[serde(default)]
+    pub answer_within_ms: u64,
+    /// What becomes of it when they do not.
+    #[serde(default)]
+    pub if_unanswered: Unanswered,
     /// How long the printer may take to report the new state, ms.
     pub confirm_within_ms: u64,
     /// How often an own action is tried, at least 1.
@@ -79,6 +90,9 @@ pub struct PrinterMemory {
     pub false_alarms_per_100h: Option<f64>,
     /// The Spaghetti Detective's lifetime means, by camera.
     pub lifetime: BTreeMap<Name, super::detect::tsd::RollingMean>,
+    /// Whether a prompt of ours stands on the printer's screens.
+    #[serde(default)]
+    pub prompt_open: bool,
 }
 
 /// Something that happened outside.
@@ -138,6 +152,19 @@ pub enum Input {
         retained: bool,
         /// Its body.
         payload: Vec<u8>,
+    },
+    /// A request came in, and who sent it could not be verified: it is refused and announced.
+    Unverified {
+        /// Who its topic says it is.
+        claimed: Name,
+        /// The topic's printer level.
+        printer: String,
+        /// The topic's command level.
+        command: String,
+        /// The request's id, where it could be read.
+        id: Option<String>,
+        /// What is missing or wrong.
+        why: String,
     },
     /// The command plane opened or closed.
     CommandPlane {
@@ -201,6 +228,8 @@ pub enum Output {
     Action(Action),
     /// The one answer to a request.
     Reply(Reply),
+    /// Keep in the log of what clients asked for.
+    Decided(Decision),
     /// Keep for [`Setup::answered`]: this client has used this id.
     Answered {
         /// Whose.
@@ -232,6 +261,13 @@ pub enum Output {
         camera: Name,
         /// The incident.
         incident: String,
+    },
+    /// Show something on the printer's own screens.
+    Screen {
+        /// Which printer.
+        printer: Name,
+        /// What.
+        message: ScreenMessage,
     },
     /// Publish a fresh annotated picture; answered by [`Input::SnapshotTaken`].
     Snapshot {
@@ -266,6 +302,27 @@ pub struct Reply {
     pub command: String,
     /// The answer's body.
     pub body: ReplyBody,
+}
+
+/// What became of a request, for the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When, Unix seconds with milliseconds.
+    pub at: f64,
+    /// Who asked.
+    pub client: String,
+    /// Whether that was verified.
+    pub verified: bool,
+    /// On which printer, as the topic had it.
+    pub printer: String,
+    /// For what, as the topic had it.
+    pub command: String,
+    /// The request's id; null where it could not be read.
+    pub request: Option<String>,
+    /// How it went.
+    pub status: ReplyStatus,
+    /// Why not.
+    pub reason: Option<String>,
 }
 
 /// The body of an answer: `{id,status,reason?,data?}`.

@@ -54,6 +54,8 @@ pub struct StateDocument {
     pub false_alarms_per_100h: f64,
     /// Unix seconds until which people want quiet.
     pub snoozed_until: Option<f64>,
+    /// Frames scored in the minute up to the last one, all cameras together; null while nothing is scored.
+    pub frames_per_minute: Option<usize>,
     /// Every camera.
     pub cameras: BTreeMap<String, CameraDocument>,
     /// The model in use.
@@ -132,6 +134,8 @@ pub struct IncidentDocument {
     pub stage: String,
     /// When the daemon acts unless somebody objects, Unix seconds.
     pub acts_at: Option<f64>,
+    /// After its pause: until when people may decide, Unix seconds.
+    pub answer_by: Option<f64>,
     /// Whether people have confirmed it.
     pub confirmed: bool,
     /// The votes by client.

@@ -27,6 +27,17 @@ pub enum Stage {
     Acted,
 }
 
+/// What becomes of a print that the daemon paused, when people do not decide in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswered {
+    /// It stays paused.
+    #[default]
+    Nothing,
+    /// It is cancelled.
+    Cancel,
+}
+
 /// What somebody thinks of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +46,25 @@ pub enum Vote {
     Confirm,
     /// None.
     Dismiss,
+}
+
+/// What is asked of people after the pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Question {
+    /// Not yet: the printer has not reported the pause.
+    #[default]
+    Unasked,
+    /// What is to become of the paused print.
+    Open {
+        /// Deadline, monotonic ms.
+        until_ms: u64,
+        /// The same by the wall clock as it was then, Unix ms.
+        until_unix_ms: i64,
+    },
+    /// The deadline has passed and the print stays paused: they may still decide.
+    Lapsed,
+    /// Nothing more: it is decided.
+    Closed,
 }
 
 /// The open incident of a printer.
@@ -52,6 +82,8 @@ pub struct Incident {
     pub confirmed: bool,
     /// One vote a person, the last one counts.
     pub votes: BTreeMap<Name, Vote>,
+    /// What is asked of people once the daemon has paused for it.
+    pub question: Question,
     /// Where, in the frame that moved it last.
     pub boxes: Vec<ScoredBox>,
     /// The score of that frame.

@@ -11,9 +11,11 @@ pub mod detect;
 pub mod document;
 pub mod event;
 pub mod incident;
+mod limit;
 pub mod print;
 mod printer;
 mod request;
+pub mod screen;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod types;
@@ -21,10 +23,12 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use self::authz::{Grants, Principal};
+use self::authz::{Grants, is_reserved};
 use self::command::Command;
-use self::contract::{Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
+use self::contract::{Decision, Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
+use self::document::unix_seconds;
 use self::event::EventKind;
+use self::limit::Limits;
 use self::printer::{Asked, Printer};
 use self::request::{Admitted, Door, Knock, Ledger};
 use self::types::{ModelFacts, Name, Now};
@@ -35,6 +39,7 @@ pub struct Core {
     printers: BTreeMap<Name, Printer>,
     grants: Grants,
     ledger: Ledger,
+    limits: Limits,
     model: Option<ModelFacts>,
     closed: Option<String>,
     next_id: u64,
@@ -54,6 +59,7 @@ impl Core {
             printers,
             grants: setup.grants,
             ledger: Ledger::new(setup.answered),
+            limits: Limits::default(),
             model: None,
             closed: Some("the message bus has not been checked yet".to_owned()),
             next_id: 1,
@@ -104,6 +110,13 @@ impl Core {
                 };
                 reply = self.on_request(now, &knock);
             }
+            Input::Unverified { claimed, printer, command, id, why } => {
+                let body = ReplyBody::refused(id, format!("not verified: {why}"));
+                let refused = Reply { client: claimed, printer, command, body };
+                self.announce_refusal(now, None, false, &refused);
+                // Whoever pretends to be the console must not be answered there.
+                reply = Some(refused).filter(|refused| !is_reserved(&refused.client));
+            }
             Input::CommandPlane { closed } => self.closed = closed,
             Input::Grants { grants } => self.grants = grants,
             Input::ActionAnswered { id, outcome } => {
@@ -118,17 +131,24 @@ impl Core {
             }
             Input::Tick => {}
         }
+        let mut settled = VecDeque::new();
         for printer in self.printers.values_mut() {
             printer.settle(now, &mut self.next_id);
-            printer.drain_into(&mut self.outputs);
+            printer.drain_into(&mut settled);
         }
-        // Last: what a request changed is durable and announced before its sender hears of it.
+        // An answer comes after its record, and last: what a request changed is durable and announced before.
+        for output in settled {
+            if let Output::Reply(late) = &output {
+                self.outputs.push_back(Output::Decided(decided(now, late, true)));
+            }
+            self.outputs.push_back(output);
+        }
         self.outputs.extend(reply.map(Output::Reply));
     }
 
     /// The next thing to be done outside, in order; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().map(screen::addressed)
     }
 
     /// When to call again with [`Input::Tick`] at the latest, on the monotonic clock, ms. Always after the latest input:
@@ -146,24 +166,30 @@ impl Core {
 
     /// Deals with a request; `None` when the answer comes later.
     fn on_request(&mut self, now: Now, knock: &Knock<'_>) -> Option<Reply> {
+        let client = knock.principal.name();
+        let is_known = knock.principal.is_console() || self.grants.0.contains_key(client);
+        let known = is_known.then_some(client);
+        let within_limit = self.limits.admits(known, now.mono_ms);
         let named = self.printers.iter().find(|(name, _)| name.as_str() == knock.printer);
-        let name = named.map(|(name, _)| name.clone());
-        let door =
-            Door { closed: self.closed.as_deref(), grants: &self.grants, ledger: &self.ledger };
-        let body = match door.admit(now, knock, named.map(|(name, p)| (name, p.job()))) {
+        let closed = self.closed.as_deref();
+        let door = Door { closed, within_limit, grants: &self.grants, ledger: &self.ledger };
+        let target = named.map(|(name, printer)| printer.target(name));
+        let body = match door.admit(now, knock, target) {
             Ok(admitted) => self.carry_out(now, knock, admitted)?,
             Err(refusal) => refusal,
         };
-        if let (Some(name), ReplyStatus::Refused, Some(reason)) = (name, body.status, &body.reason)
-        {
-            self.note_refusal(now, knock, &name, reason.clone());
-        }
-        Some(Reply {
-            client: knock.principal.name().clone(),
+        let reply = Reply {
+            client: client.clone(),
             printer: knock.printer.to_owned(),
             command: knock.command.to_owned(),
             body,
-        })
+        };
+        if reply.body.status == ReplyStatus::Refused {
+            self.announce_refusal(now, known, true, &reply);
+        } else if knock.command != STATUS {
+            self.outputs.push_back(Output::Decided(decided(now, &reply, true)));
+        }
+        Some(reply)
     }
 
     /// Carries out what was admitted; `None` when the answer comes later.
@@ -190,12 +216,50 @@ impl Core {
         })
     }
 
-    fn note_refusal(&mut self, now: Now, knock: &Knock<'_>, name: &Name, reason: String) {
-        let client = Principal::name(knock.principal).to_string();
-        let command = knock.command.chars().take(64).collect();
-        self.with(name, |printer| {
-            printer.event(now, EventKind::CommandRefused { client, command, reason });
-        });
+    /// Announces and records a refusal, as long as this client has not been refused too often lately. `known` is the
+    /// client if it has a grant.
+    fn announce_refusal(
+        &mut self,
+        now: Now,
+        known: Option<&Name>,
+        verified: bool,
+        refused: &Reply,
+    ) {
+        let Some(silent) = self.limits.announces(known, now.mono_ms) else { return };
+        let mut decision = decided(now, refused, verified);
+        if silent > 0 {
+            let reason = decision.reason.unwrap_or_default();
+            decision.reason = Some(format!("{reason} ({silent} refusals before it were not told)"));
+        }
+        let kind = EventKind::CommandRefused {
+            client: decision.client.clone(),
+            command: decision.command.clone(),
+            reason: decision.reason.clone().unwrap_or_default(),
+        };
+        if let Some((_, printer)) =
+            self.printers.iter_mut().find(|(name, _)| name.as_str() == refused.printer)
+        {
+            printer.event(now, kind);
+        }
+        self.outputs.push_back(Output::Decided(decision));
+    }
+}
+
+/// The command that is not worth a record: reading takes no effect.
+const STATUS: &str = "status";
+
+/// The record of an answer.
+fn decided(now: Now, reply: &Reply, verified: bool) -> Decision {
+    let short = |text: &str| text.chars().take(64).collect();
+    Decision {
+        at: unix_seconds(now.unix_ms),
+        client: reply.client.to_string(),
+        verified,
+        printer: short(&reply.printer),
+        command: short(&reply.command),
+        request: reply.body.id.clone(),
+        status: reply.body.status,
+        reason: reply.body.reason.clone(),
     }
 }
 

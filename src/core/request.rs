@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::authz::{Grants, Principal};
-use super::command::{CommandRow, FRESHNESS_S, Request, parse, row, shorten};
+use super::command::{CommandRow, FRESHNESS_S, Request, id_of, parse, row, shorten};
 use super::contract::ReplyBody;
+use super::limit::REQUESTS;
 use super::print::Job;
 use super::types::{Name, Now};
 
 /// How many request ids are remembered for each client.
 const IDS_KEPT: usize = 256;
+
+// No client can use up its remembered ids while the first of them is still fresh.
+const _: () = assert!(
+    REQUESTS.burst as u64 + 2 * FRESHNESS_S as u64 * 1_000 / REQUESTS.every_ms < IDS_KEPT as u64
+);
 
 /// The ids each client has used: a command takes effect at most once, over restarts too.
 #[derive(Debug, Clone, Default)]
@@ -57,10 +63,23 @@ pub struct Knock<'a> {
 pub struct Door<'a> {
     /// Why the command plane is closed, if it is.
     pub closed: Option<&'a str>,
+    /// Whether this request is within its client's limit.
+    pub within_limit: bool,
     /// Who may do what.
     pub grants: &'a Grants,
     /// Ids used before.
     pub ledger: &'a Ledger,
+}
+
+/// The printer that a request names, as it stands.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Which.
+    pub name: &'a Name,
+    /// The job, if one is on.
+    pub job: Option<&'a Job>,
+    /// The open incident's id, if there is one.
+    pub incident: Option<&'a str>,
 }
 
 /// A request that may be carried out.
@@ -79,18 +98,20 @@ impl Door<'_> {
         &self,
         now: Now,
         knock: &Knock<'_>,
-        printer: Option<(&Name, Option<&Job>)>,
+        printer: Option<Target<'_>>,
     ) -> Result<Admitted, ReplyBody> {
         // The id is only for the answer: whoever is refused for any reason should be able to match it.
-        let id = serde_json::from_slice::<serde_json::Value>(
-            &knock.payload[..knock.payload.len().min(super::command::MAX_REQUEST_BYTES)],
-        )
-        .ok()
-        .and_then(|body| {
-            body.get("id")?.as_str().map(|id| id.chars().take(64).collect::<String>())
-        });
+        let id = id_of(knock.payload);
         let no = |reason: String| Err(ReplyBody::refused(id.clone(), reason));
-        if let Some(why) = self.closed {
+        if !self.within_limit {
+            return no(format!(
+                "too many requests: {} at once and one each {} s are allowed",
+                REQUESTS.burst,
+                REQUESTS.every_ms / 1_000
+            ));
+        }
+        // What closes the plane is doubt about the bus; the console does not come over it.
+        if let Some(why) = self.closed.filter(|_| !knock.principal.is_console()) {
             return no(format!("command plane closed: {why}"));
         }
         if knock.retained {
@@ -99,24 +120,29 @@ impl Door<'_> {
         let Some(row) = row(knock.command) else {
             return no(format!("there is no command {:?}", shorten(knock.command)));
         };
-        let Some((printer, job)) = printer else {
+        let Some(target) = printer else {
             return no(format!("there is no printer {:?} here", shorten(knock.printer)));
         };
-        if let Err(denied) = self.grants.allow(knock.principal, row.right, printer) {
+        if let Err(denied) = self.grants.allow(knock.principal, row.right, target.name) {
             return no(denied.to_string());
         }
         let request = parse(row, knock.payload)
+            .and_then(|request| {
+                request.check_topic(knock.principal.name(), target.name, row)?;
+                Ok(request)
+            })
             .map_err(|bad| ReplyBody::refused(id.clone(), format!("malformed: {}", bad.reason)))?;
         if self.ledger.knows(knock.principal.name(), &request.id) {
             return no(format!("replayed: the id {:?} was used before", request.id));
         }
-        fresh(now, &request, job)
+        fresh(now, &request, target)
             .map_err(|reason| ReplyBody::refused(Some(request.id.clone()), reason))?;
-        Ok(Admitted { printer: printer.clone(), row, request })
+        Ok(Admitted { printer: target.name.clone(), row, request })
     }
 }
 
-fn fresh(now: Now, request: &Request, job: Option<&Job>) -> Result<(), String> {
+fn fresh(now: Now, request: &Request, target: Target<'_>) -> Result<(), String> {
+    let job = target.job;
     if let Some(issued_at) = request.issued_at {
         let age_s = now.unix_ms as f64 / 1000.0 - issued_at;
         if age_s.abs() > FRESHNESS_S {
@@ -129,6 +155,11 @@ fn fresh(now: Now, request: &Request, job: Option<&Job>) -> Result<(), String> {
         if job.is_some_and(|job| issued_at + 1.0 < job.started_unix_ms as f64 / 1000.0) {
             return Err("stale: issued before this job began".to_owned());
         }
+    }
+    if let Some(wanted) = &request.incident
+        && target.incident != Some(wanted.as_str())
+    {
+        return Err(format!("that incident ({}) is over", shorten(wanted)));
     }
     match (&request.job, job) {
         (Some(wanted), Some(job)) if *wanted != job.id => {

@@ -41,6 +41,11 @@ impl Name {
         if valid { Ok(Self(text.to_owned())) } else { Err(BadName { found: text.to_owned() }) }
     }
 
+    /// [`CONSOLE`](super::authz::CONSOLE).
+    pub(super) fn console() -> Self {
+        Self(super::authz::CONSOLE.to_owned())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

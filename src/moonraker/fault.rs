@@ -73,6 +73,19 @@ pub(super) enum MoonrakerFault {
         /// What was too much.
         what: &'static str,
     },
+    /// The printer cannot show anything of ours.
+    #[error(
+        "has no macros of Strandwatch: include klipper/strandwatch.cfg in printer.cfg for messages and dialogs there"
+    )]
+    NoMacros,
+    /// A button whose macro call could be other G-code.
+    #[error("was not asked to show a dialog: the button {label:?} would run {what:?}")]
+    BadButton {
+        /// What stands on the button.
+        label: String,
+        /// What is wrong with its call.
+        what: String,
+    },
     /// An object's name that must not become part of a G-code line, or that the print does not have.
     #[error("was not asked to exclude an object: {why}")]
     BadObject {

@@ -1,8 +1,9 @@
 //! One printer's link: connect, log in, subscribe, follow, and begin again.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
@@ -16,15 +17,19 @@ use super::fault::MoonrakerFault;
 use super::rpc::{self, Client, Notification};
 use super::status::{self, Merged};
 use super::transport::Transport;
-use super::{Endpoint, Setup, action, webcams};
+use super::{Endpoint, Setup, action, macros, screen, webcams};
+use crate::core::screen::ScreenMessage;
 use crate::core::types::{KlippyState, LinkStatus, PrinterAction};
-use crate::ports::{ActionRefused, PrinterLink, Webcam};
+use crate::ports::{ActionRefused, NotShown, PrinterLink, Webcam};
 
 /// Our name among Moonraker's clients.
 const CLIENT: &str = "strandwatch";
 
 /// A connection that held so long was a good one: the next attempt comes soon again.
 const HELD: Duration = Duration::from_secs(10);
+
+/// Scripts for our macros that may wait.
+const TOLD: usize = 16;
 
 /// As what we log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct Link {
     webcams: watch::Sender<Vec<Webcam>>,
     /// The connection that actions go to, while the link is up.
     client: Mutex<Option<Client>>,
+    /// Whether the printer has our macros.
+    has_macros: AtomicBool,
 }
 
 impl Link {
@@ -57,6 +64,7 @@ impl Link {
             status: watch::Sender::new(LinkStatus::Down { why }),
             webcams: watch::Sender::new(Vec::new()),
             client: Mutex::new(None),
+            has_macros: AtomicBool::new(false),
         });
         let task = Arc::clone(&link);
         tracker.spawn(async move {
@@ -101,13 +109,27 @@ impl Link {
             Err(fault) => return fault,
         };
         let (client, connection, notifications) = rpc::open(transport, self.setup.timing);
+        let (tell, told) = mpsc::channel(TOLD);
         tokio::select! {
             fault = connection.run() => fault,
-            result = self.follow(client, notifications, identity) => match result {
+            result = self.follow(client.clone(), notifications, identity, tell) => match result {
                 Ok(never) => match never {},
                 Err(fault) => fault,
             },
+            never = self.tell(client, told) => match never {},
         }
+    }
+
+    /// Tells our macros how we are. Apart, since Klippy answers only when it is done with what it runs.
+    async fn tell(&self, client: Client, mut told: mpsc::Receiver<&'static str>) -> Infallible {
+        while let Some(script) = told.recv().await {
+            let params = json!({ "script": script });
+            let answer = client.call("printer.gcode.script", params, self.setup.timing.screen);
+            if let Err(fault) = answer.await {
+                tracing::debug!("{}", self.say(&fault));
+            }
+        }
+        std::future::pending().await
     }
 
     /// Logs in, brings the state up to date and keeps it so.
@@ -116,12 +138,15 @@ impl Link {
         client: Client,
         mut notifications: mpsc::Receiver<Notification>,
         identity: Identity,
+        tell: mpsc::Sender<&'static str>,
     ) -> Result<Infallible, MoonrakerFault> {
         let mut poll = interval(self.setup.timing.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.identify(&client, identity).await?;
+        self.register(&client, identity).await?;
         self.read_webcams(&client).await?;
-        let mut follower = Follower { link: self, client, merged: Merged::default(), snapshot: 0 };
+        let merged = Merged::default();
+        let mut follower = Follower { link: self, client, tell, merged, snapshot: 0, calls: 0 };
         follower.sync().await?;
         self.offer(Some(follower.client.clone()));
         self.publish(&follower.merged);
@@ -174,6 +199,22 @@ impl Link {
                 })
             }
             Err(fault) => Err(fault),
+        }
+    }
+
+    /// Lets the printer's macros call us.
+    async fn register(&self, client: &Client, identity: Identity) -> Result<(), MoonrakerFault> {
+        if self.setup.requests.is_none() || identity != Identity::Agent {
+            return Ok(());
+        }
+        let method = "connection.register_remote_method";
+        let params = json!({ "method_name": macros::METHOD });
+        match client.call(method, params, self.setup.timing.query).await {
+            Err(fault @ MoonrakerFault::Refused { .. }) => {
+                tracing::warn!("{}: the printer's macros do not reach us", self.say(&fault));
+                Ok(())
+            }
+            answer => answer.map(drop),
         }
     }
 
@@ -240,6 +281,24 @@ impl Link {
     }
 }
 
+impl Link {
+    async fn display(&self, message: &ScreenMessage) -> Result<(), String> {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let LinkStatus::Down { why } = &*self.status.borrow() {
+            return Err(why.clone());
+        }
+        if !self.has_macros.load(Ordering::Relaxed) {
+            return Err(self.say(&MoonrakerFault::NoMacros));
+        }
+        let method = "printer.gcode.script";
+        let script = screen::script(message).map_err(|fault| self.say(&fault))?;
+        let client = client.ok_or_else(|| self.say(&MoonrakerFault::LostMeanwhile { method }))?;
+        let params = json!({ "script": script });
+        let answer = client.call(method, params, self.setup.timing.screen).await;
+        answer.map(drop).map_err(|fault| self.say(&fault))
+    }
+}
+
 impl PrinterLink for Link {
     fn status(&self) -> watch::Receiver<LinkStatus> {
         self.status.subscribe()
@@ -247,6 +306,10 @@ impl PrinterLink for Link {
 
     fn act(&self, action: PrinterAction) -> BoxFuture<'_, Result<(), ActionRefused>> {
         Box::pin(async move { self.send(action).await.map_err(ActionRefused) })
+    }
+
+    fn show(&self, message: ScreenMessage) -> BoxFuture<'_, Result<(), NotShown>> {
+        Box::pin(async move { self.display(&message).await.map_err(NotShown) })
     }
 
     fn webcams(&self) -> watch::Receiver<Vec<Webcam>> {
@@ -261,12 +324,20 @@ struct Follower<'a> {
     merged: Merged,
     /// When the whole state was read: what was received earlier is older than it.
     snapshot: u64,
+    /// Says things to our macros.
+    tell: mpsc::Sender<&'static str>,
+    /// How often they called.
+    calls: u64,
 }
 
 impl Follower<'_> {
     async fn take(&mut self, notification: Notification) -> Result<(), MoonrakerFault> {
         match notification.method {
             "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
+            macros::METHOD => {
+                self.called(&notification.params);
+                Ok(())
+            }
             _ if notification.received < self.snapshot => Ok(()),
             "notify_status_update" => {
                 if let Some(update) = notification.params.get(0) {
@@ -284,6 +355,26 @@ impl Follower<'_> {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Passes a macro's request on, and lets the macro know that it was heard.
+    fn called(&mut self, params: &Value) {
+        let Some(requests) = &self.link.setup.requests else { return };
+        self.calls += 1;
+        let printer = &self.link.setup.printer;
+        match macros::request(params, printer, SystemTime::now(), self.calls) {
+            Some(request) => match requests.try_send(request) {
+                Ok(()) => self.say_to_macros(macros::HEARD),
+                Err(error) => tracing::warn!(%printer, "a macro's request is dropped: {error}"),
+            },
+            None => tracing::warn!(%printer, "a macro called without saying what it wants"),
+        }
+    }
+
+    fn say_to_macros(&self, script: &'static str) {
+        if self.tell.try_send(script).is_err() {
+            tracing::debug!("the printer's macros have much to hear already");
         }
     }
 
@@ -327,6 +418,11 @@ impl Follower<'_> {
         self.merged.klippy(state, None);
         if let Some(status) = reply.result.get("status") {
             self.merged.merge(status);
+        }
+        let has_macros = macros::are_among(&listed);
+        self.link.has_macros.store(has_macros, Ordering::Relaxed);
+        if has_macros && state == KlippyState::Ready && self.link.setup.requests.is_some() {
+            self.say_to_macros(macros::HERE);
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 //! rpc         requests matched to replies, keep-alive, notifications in order
 //! status      partial updates merged into a PrinterStatus
 //! webcams     server.webcams.list
+//! macros      calls that the printer's macros make of us
+//! screen      messages as G-code for the console and its dialogs
 //! link        connect, log in, subscribe, follow; reconnect with back-off
 //! ```
 //!
@@ -24,20 +26,28 @@
 //!   the whole state; what was queued before the reply is older. `motion_report` moves 4 times a second while printing.
 //! - **Actions** answer when their macro has ended, without a time limit, and Moonraker passes on Klippy's error text.
 //!   While Klippy executes a long command (heating with `M109`), a pause waits for its turn.
+//! - **Remote methods.** A macro's `action_call_remote_method` reaches the agent that registered the method as a
+//!   notification; a request of that name (`server.extensions.request`) comes from some client of Moonraker instead and is
+//!   not served. Klipper swallows the error of a method that nobody registered, and Moonraker drops the call of one whose
+//!   agent has gone: nothing shows in the console, so our macros watch for an acknowledgement themselves.
 //! - Every client gets `notify_proc_stat_update` once a second, wanted or not.
 //! - `print_stats.info.current_layer` is null, or 0, until the slicer's G-code says otherwise.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::mpsc;
 
 use crate::core::types::Name;
+use crate::ports::IncomingRequest;
 
 mod action;
 mod endpoint;
 mod fault;
 mod link;
+mod macros;
 mod rpc;
+mod screen;
 mod status;
 mod transport;
 mod webcams;
@@ -57,6 +67,8 @@ pub struct Setup {
     pub api_key: Option<SecretString>,
     /// How long to wait for what.
     pub timing: Timing,
+    /// Where requests of the printer's own macros go; without it they are not served.
+    pub requests: Option<mpsc::Sender<IncomingRequest>>,
 }
 
 /// How long a link waits for what. The default is for real printers; tests shorten it.
@@ -72,6 +84,8 @@ pub struct Timing {
     pub query: Duration,
     /// For the answer to an action: macros may take long.
     pub action: Duration,
+    /// For a message to be shown: while Klippy heats or levels it runs nothing else.
+    pub screen: Duration,
     /// Between looks at a Klippy that is not ready.
     pub poll: Duration,
     /// Before the first attempt to reconnect; doubles with each, jittered down by up to half.
@@ -88,6 +102,7 @@ impl Default for Timing {
             silence: Duration::from_secs(12),
             query: Duration::from_secs(25),
             action: Duration::from_secs(60),
+            screen: Duration::from_secs(600),
             poll: Duration::from_secs(2),
             first_retry: Duration::from_millis(500),
             last_retry: Duration::from_secs(20),

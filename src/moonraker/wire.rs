@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The notifications that are read; all others are passed over unparsed.
-const NOTIFICATIONS: [&str; 5] = [
+const NOTIFICATIONS: [&str; 6] = [
     "notify_status_update",
     "notify_klippy_ready",
     "notify_klippy_shutdown",
     "notify_klippy_disconnected",
     "notify_webcams_changed",
+    super::macros::METHOD,
 ];
 
 /// An error that Moonraker answered with.

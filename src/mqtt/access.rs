@@ -31,22 +31,54 @@ fn rules(way: Way, filters: impl IntoIterator<Item = String>) -> impl Iterator<I
     filters.into_iter().map(move |filter| Rule { way, filter })
 }
 
-/// The daemon's own: everything below the base.
-pub fn of_daemon(base: &Base) -> Vec<Rule> {
-    let all = format!("{base}/#");
-    [Way::Publish, Way::Read].map(|way| Rule { way, filter: all.clone() }).to_vec()
+/// The topics that there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Strandwatch's own lie below it.
+    pub base: Base,
+    /// Home Assistant's, if Strandwatch is to appear there.
+    pub home: Option<Home>,
 }
 
-/// A client's. Every command may be *asked*: that the client holds no right to it is the daemon's to say, with a reason.
-pub fn of_client(base: &Base, client: &Name, grant: &Grant) -> Vec<Rule> {
-    let mut found: Vec<Rule> = rules(Way::Publish, [base.requests_of(client)])
-        .chain(rules(Way::Read, [base.response_filter(client)]))
-        .chain(rules(Way::Read, base.daemon_filters()))
-        .collect();
-    if grant.rights.contains(&Right::View) {
-        found.extend(rules(Way::Read, base.printer_filters(grant.printers.as_ref())));
+/// Home Assistant's topics, and which client it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Its name.
+    pub client: Name,
+    /// The first levels of what the daemon announces to it.
+    pub discovery_prefix: String,
+    /// Where it says that it has started.
+    pub birth_topic: String,
+}
+
+impl Access {
+    /// The daemon's own: everything below the base, and what it tells Home Assistant.
+    pub fn of_daemon(&self) -> Vec<Rule> {
+        let mut filters = vec![format!("{}/#", self.base)];
+        filters.extend(self.home.iter().map(|home| format!("{}/#", home.discovery_prefix)));
+        let birth = self.home.iter().map(|home| home.birth_topic.clone());
+        rules(Way::Publish, filters.clone())
+            .chain(rules(Way::Read, filters.into_iter().chain(birth)))
+            .collect()
     }
-    found
+
+    /// A client's. Every command may be *asked*: that the client holds no right to it is the daemon's to say, with a
+    /// reason.
+    pub fn of_client(&self, client: &Name, grant: &Grant) -> Vec<Rule> {
+        let base = &self.base;
+        let mut found: Vec<Rule> = rules(Way::Publish, [base.requests_of(client)])
+            .chain(rules(Way::Read, [base.response_filter(client)]))
+            .chain(rules(Way::Read, base.daemon_filters()))
+            .collect();
+        if grant.rights.contains(&Right::View) {
+            found.extend(rules(Way::Read, base.printer_filters(grant.printers.as_ref())));
+        }
+        for home in self.home.iter().filter(|home| home.client == *client) {
+            found.extend(rules(Way::Publish, [home.birth_topic.clone()]));
+            found.extend(rules(Way::Read, [format!("{}/#", home.discovery_prefix)]));
+        }
+        found
+    }
 }
 
 /// A user's rules as they stand in the file that Mosquitto's `acl_file` names.
@@ -78,10 +110,10 @@ mod tests {
 
     #[test]
     fn a_client_writes_below_its_own_name_and_reads_what_it_may_view() {
-        let base = Base::parse("sw").unwrap();
+        let access = Access { base: Base::parse("sw").unwrap(), home: None };
         let phone = Name::parse("phone").unwrap();
         let lines =
-            acl_file("phone", &of_client(&base, &phone, &grant("household", Some("voron"))));
+            acl_file("phone", &access.of_client(&phone, &grant("household", Some("voron"))));
         assert_eq!(
             lines,
             "user phone\n\
@@ -96,7 +128,7 @@ mod tests {
              topic read sw/voron/image/failure\n\
              topic read sw/voron/image/preview\n"
         );
-        let blind = of_client(&base, &phone, &grant("pause", None));
+        let blind = access.of_client(&phone, &grant("pause", None));
         assert!(!blind.iter().any(|rule| rule.filter.contains("state")), "no right to view");
     }
 }

@@ -7,8 +7,9 @@
 //! them; a last will. `requester` is the other side of the contract, a client with its own credential.
 //!
 //! **Identity.** MQTT never tells who published. A request's sender is the client in its topic, because the broker lets
-//! each client publish below its own `client/<name>/request/` only; on a broker without such an ACL that is not so, and
-//! no code here can tell. A topic whose client cannot be a name is dropped and logged, as there is nobody to answer.
+//! each client publish below its own `client/<name>/request/` only, which `audit` tests with connections of its own; or
+//! because the request bears that client's signature (`signing`). A topic whose client cannot be a name is dropped and
+//! logged, as there is nobody to answer.
 //!
 //! **Sessions.** The first connection of a process begins a clean session: requests meant for a process that is gone
 //! are not carried out by the next. Reconnections resume it, and the broker holds it as long as a request stays fresh,
@@ -18,6 +19,9 @@
 //! broker refuses the subscription or a topic, the link reads [`BusLink::Down`] with the topic and the missing rule,
 //! although the connection is up and goes on being used: "up" means that everything works. What cannot be seen:
 //! Mosquitto's `acl_file` grants every subscription and then delivers nothing that its rules do not allow to be read.
+//!
+//! **Outside the base.** Home Assistant's topics are a courtesy: a broker that refuses them is named in the log, and the
+//! link stays up.
 //!
 //! **Order.** A few events are in flight at a time, in the order of the outbox, and after a broken connection all that
 //! were not acknowledged are sent again in that order: receivers see each for the first time in order, and drop what
@@ -37,6 +41,7 @@ pub mod provision;
 mod publisher;
 pub mod requester;
 mod session;
+pub mod signing;
 pub mod topics;
 pub mod wire;
 
@@ -49,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use broker::{Broker, Login, Tls};
+pub use signing::{Identity, Keys};
 pub use topics::Base;
 
 use crate::core::types::Name;
@@ -74,9 +80,18 @@ pub struct Setup {
     pub base: Base,
     /// Whose availability is set to `offline` at the end.
     pub printers: Vec<Name>,
+    /// The whole topic on which Home Assistant says `online` when it has started.
+    pub birth: Option<String>,
+    /// What shows who sends a request.
+    pub identity: Identity,
 }
 
 impl Setup {
+    /// What to subscribe to: requests, then what else there is.
+    fn filters(&self) -> Vec<String> {
+        [self.base.request_filter()].into_iter().chain(self.birth.clone()).collect()
+    }
+
     fn stuck(&self, what: &str) -> Fault {
         Fault::Stuck { broker: self.broker.address(), what: what.to_owned() }
     }
@@ -100,6 +115,8 @@ pub fn connect(
         pending: Mutex::default(),
         work: Notify::new(),
         outbox: Notify::new(),
+        taken: Notify::new(),
+        births: watch::Sender::new(0),
         closing: cancel.child_token(),
         ended: CancellationToken::new(),
         link: watch::Sender::new(BusLink::Down { why }),
@@ -122,6 +139,10 @@ struct Shared {
     work: Notify,
     /// The store's outbox grew.
     outbox: Notify,
+    /// The broker took a document.
+    taken: Notify,
+    /// Counts Home Assistant's births.
+    births: watch::Sender<u64>,
     closing: CancellationToken,
     ended: CancellationToken,
     link: watch::Sender<BusLink>,
@@ -166,6 +187,25 @@ impl Bus for MqttBus {
                 "a response was dropped: its printer or command cannot stand in a topic"
             ),
         }
+    }
+
+    fn announce(&self, topic: String, document: Option<serde_json::Value>) -> BoxFuture<'_, ()> {
+        let topic = Topic::Foreign(topic);
+        let payload = document.map(|document| document.to_string().into_bytes());
+        self.shared.add(topic.clone(), payload.unwrap_or_default());
+        Box::pin(async move {
+            loop {
+                let taken = self.shared.taken.notified();
+                if self.shared.pending().is_taken(&topic) {
+                    return;
+                }
+                taken.await;
+            }
+        })
+    }
+
+    fn births(&self) -> watch::Receiver<u64> {
+        self.shared.births.subscribe()
     }
 
     fn outbox_grew(&self) {

@@ -1,18 +1,23 @@
 //! What is owed to the broker beside events: documents by topic, the latest wins, and responses in their order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tokio::time::Instant;
 
-use super::topics::{Base, Topic};
-use super::wire::{Message, Qos, RESPONSE_EXPIRY, delivery};
+use super::topics::{Base, Exchange, Topic};
+use super::wire::{Delivery, Message, Qos, RESPONSE_EXPIRY, delivery};
 
 /// Responses that wait for the broker; beyond that the oldest is dropped.
 const RESPONSES: usize = 64;
 
+/// Retained requests that wait to be cleared; the rest is seen after the next connection.
+const CLEARINGS: usize = 64;
+
 /// What a message in flight is, to be told when it is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tag {
+    /// An empty message that takes a retained request off the broker.
+    Clearing(Topic),
     /// The document of a topic.
     Document(Topic),
     /// A response, by its number here.
@@ -24,7 +29,10 @@ pub(super) enum Tag {
 impl Tag {
     pub(super) fn topic(&self) -> &Topic {
         match self {
-            Self::Document(topic) | Self::Response(_, topic) | Self::Event(_, topic) => topic,
+            Self::Clearing(topic)
+            | Self::Document(topic)
+            | Self::Response(_, topic)
+            | Self::Event(_, topic) => topic,
         }
     }
 }
@@ -34,6 +42,8 @@ pub(super) struct Pending {
     documents: BTreeMap<Topic, Document>,
     responses: VecDeque<Response>,
     numbered: u64,
+    /// Requests that somebody retained.
+    retained: BTreeSet<Topic>,
 }
 
 struct Document {
@@ -42,6 +52,8 @@ struct Document {
     dirty: bool,
     /// One of a topic at a time, so that an older one can never arrive after a newer one.
     in_flight: bool,
+    /// The broker has taken this payload.
+    taken: bool,
 }
 
 struct Response {
@@ -63,11 +75,19 @@ impl Pending {
             Some(document) => {
                 document.payload = payload;
                 document.dirty = true;
+                document.taken = false;
             }
             None => {
-                let document = Document { payload, dirty: true, in_flight: false };
+                let document = Document { payload, dirty: true, in_flight: false, taken: false };
                 self.documents.insert(topic, document);
             }
+        }
+    }
+
+    /// Takes a retained request off the broker. It is of no use to anybody: none is ever carried out.
+    pub(super) fn clear_request(&mut self, exchange: Exchange) {
+        if self.retained.len() < CLEARINGS {
+            self.retained.insert(Topic::Request(exchange));
         }
     }
 
@@ -105,6 +125,11 @@ impl Pending {
             let tag = Tag::Response(response.number, response.topic.clone());
             return Some((tag, message(base, &response.topic, response.payload.clone())));
         }
+        if let Some(topic) = self.retained.pop_first() {
+            let empty = message(base, &topic, Vec::new());
+            let delivery = Delivery { retain: true, ..empty.delivery };
+            return Some((Tag::Clearing(topic), Message { delivery, ..empty }));
+        }
         let (topic, document) = self
             .documents
             .iter_mut()
@@ -115,21 +140,32 @@ impl Pending {
         Some((tag, message(base, topic, document.payload.clone())))
     }
 
-    /// The broker took it, or never will.
-    pub(super) fn settle(&mut self, tag: &Tag) {
+    /// The broker took it (`ok`), or never will.
+    pub(super) fn settle(&mut self, tag: &Tag, ok: bool) {
         match tag {
             Tag::Document(topic) => {
                 let Some(document) = self.documents.get_mut(topic) else { return };
                 document.in_flight = false;
-                if !document.dirty && delivery(topic).qos == Qos::AtMostOnce {
+                if document.dirty {
+                    return;
+                }
+                document.taken = ok;
+                // Home Assistant complains of what is cleared twice.
+                let cleared = matches!(topic, Topic::Foreign(_)) && document.payload.is_empty();
+                if delivery(topic).qos == Qos::AtMostOnce || ok && cleared {
                     self.documents.remove(topic);
                 }
             }
             Tag::Response(number, _) => {
                 self.responses.retain(|response| response.number != *number);
             }
-            Tag::Event(..) => {}
+            Tag::Event(..) | Tag::Clearing(_) => {}
         }
+    }
+
+    /// Whether the broker has taken the newest document of the topic.
+    pub(super) fn is_taken(&self, topic: &Topic) -> bool {
+        self.documents.get(topic).is_none_or(|document| document.taken)
     }
 
     /// The topic's document is owed again.
@@ -142,6 +178,7 @@ impl Pending {
     /// Whether nothing waits to be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.responses.is_empty()
+            && self.retained.is_empty()
             && self.documents.values().all(|document| !document.dirty && !document.in_flight)
     }
 }
@@ -155,7 +192,7 @@ pub(super) fn message(base: &Base, topic: &Topic, payload: Vec<u8>) -> Message {
 mod tests {
     use super::*;
     use crate::core::types::Name;
-    use crate::mqtt::topics::{Exchange, Level};
+    use crate::mqtt::topics::Level;
 
     fn base() -> Base {
         Base::parse("strandwatch").unwrap()
@@ -184,9 +221,9 @@ mod tests {
         pending.add(Topic::Health, b"2".to_vec());
         pending.add(Topic::Health, b"3".to_vec());
         assert!(pending.next(&base(), Instant::now()).is_none(), "one of a topic at a time");
-        pending.settle(&tag);
+        pending.settle(&tag, true);
         assert_eq!(drain(&mut pending), [(tag.clone(), b"3".to_vec())]);
-        pending.settle(&tag);
+        pending.settle(&tag, true);
         assert!(pending.is_idle());
     }
 
@@ -200,10 +237,26 @@ mod tests {
         pending.add(response("resume"), b"not yet".to_vec());
         let sent = drain(&mut pending);
         assert_eq!(sent.len(), 4);
-        pending.settle(&sent[0].0);
+        pending.settle(&sent[0].0, true);
         pending.begin();
         let again: Vec<Vec<u8>> = drain(&mut pending).into_iter().map(|(_, body)| body).collect();
         assert_eq!(again, [b"not yet".to_vec(), b"h".to_vec()]);
+    }
+
+    #[test]
+    fn what_was_cleared_outside_the_base_is_not_cleared_again() {
+        let mut pending = Pending::default();
+        let topic = Topic::Foreign("homeassistant/device/old/config".to_owned());
+        pending.add(topic.clone(), Vec::new());
+        let (tag, _) = pending.next(&base(), Instant::now()).unwrap();
+        pending.settle(&tag, false);
+        assert!(!pending.is_taken(&topic), "refused");
+        pending.begin();
+        let (tag, _) = pending.next(&base(), Instant::now()).unwrap();
+        pending.settle(&tag, true);
+        assert!(pending.is_taken(&topic));
+        pending.begin();
+        assert!(pending.is_idle());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::access::Rule;
 use super::client::Received;
@@ -17,6 +17,9 @@ use super::managed::{DAEMON, Lock, MosquittoError, Settings, prepare_certificate
 use super::requester::{RequestError, Requester};
 use super::wire::{Delivery, Qos};
 use crate::core::types::{BadName, Name};
+
+/// How long a daemon that was started just now may take until its broker answers.
+const STARTING: Duration = Duration::from_secs(4);
 
 /// How long the plugin may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,8 +74,15 @@ impl Accountant {
             let accounts = Accounts::open(&settings.folder, &lock)?;
             return Ok(Self::File(lock, accounts));
         }
-        let control = Control::connect(settings).await?;
-        Ok(Self::Plugin(Box::new(control)))
+        let deadline = Instant::now() + STARTING;
+        loop {
+            match Control::connect(settings).await {
+                Err(ProvisionError::Unreachable(_)) if Instant::now() < deadline => {
+                    sleep(Duration::from_millis(100)).await;
+                }
+                other => return Ok(Self::Plugin(Box::new(other?))),
+            }
+        }
     }
 
     /// Makes an account, or gives it other rules; with `secret`, a new password too, which ends its sessions.
@@ -123,8 +133,12 @@ impl Control {
     pub async fn connect(settings: &Settings) -> Result<Self, ProvisionError> {
         let login = settings.folder.daemon_login(settings.local_port)?;
         let answers = [format!("{CONTROL}/response")];
-        let connecting =
-            Requester::connect(&login, settings.base.clone(), Name::parse(DAEMON)?, &answers);
+        let connecting = Requester::connect(
+            &login,
+            settings.access.base.clone(),
+            Name::parse(DAEMON)?,
+            &answers,
+        );
         let (requester, answers) = connecting.await.map_err(ProvisionError::Unreachable)?;
         Ok(Self { requester, answers })
     }

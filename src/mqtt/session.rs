@@ -13,9 +13,8 @@ use super::fault::{Fault, Refusal};
 use super::pending::{Tag, message};
 use super::publisher::Publisher;
 use super::topics::Topic;
-use super::wire::{OFFLINE, refused};
+use super::wire::{OFFLINE, ONLINE, PROBE, refused};
 use super::{GOODBYE, Setup, Shared};
-use crate::core::authz::{Principal, VerifiedCredential};
 use crate::core::command::{FRESHNESS_S, MAX_REQUEST_BYTES};
 use crate::ports::{BusLink, IncomingRequest, Store};
 
@@ -39,7 +38,8 @@ enum End {
 
 /// A word from the polling half to the publishing half.
 pub(super) enum Verdict {
-    Subscription(Result<(), Refusal>),
+    /// One a filter of [`Setup::filters`].
+    Subscription(Vec<Result<(), Refusal>>),
     Message(Tag, Result<(), Refusal>),
 }
 
@@ -106,7 +106,7 @@ impl Session<'_> {
             },
             () = self.shared.closing.cancelled() => return End::Closed,
         }
-        if sender.subscribe(vec![base.request_filter()]).is_err() {
+        if sender.subscribe(self.setup.filters()).is_err() {
             return End::Broken(self.setup.stuck("it cannot be subscribed to"));
         }
         let (verdicts, heard) = mpsc::channel(VERDICTS);
@@ -130,9 +130,7 @@ impl Session<'_> {
                     self.receive(received);
                     continue;
                 }
-                Ok(Happening::Subscribed(verdicts)) => {
-                    Verdict::Subscription(verdicts.into_iter().collect())
-                }
+                Ok(Happening::Subscribed(verdicts)) => Verdict::Subscription(verdicts),
                 Ok(Happening::Settled(tag, verdict)) => Verdict::Message(tag, verdict),
             };
             if verdicts.try_send(verdict).is_err() {
@@ -142,6 +140,12 @@ impl Session<'_> {
     }
 
     fn receive(&self, received: Received) {
+        if self.setup.birth.as_ref() == Some(&received.topic) {
+            if received.payload == ONLINE {
+                self.shared.births.send_modify(|births| *births += 1);
+            }
+            return;
+        }
         let exchange = match self.setup.base.parse_topic(&received.topic) {
             Ok(Topic::Request(exchange)) => exchange,
             Ok(_) | Err(_) => {
@@ -153,16 +157,24 @@ impl Session<'_> {
             // Somebody clears a retained request, as its refusal told them to: that asks for nothing.
             return;
         }
-        let mut payload = received.payload;
-        payload.truncate(MAX_REQUEST_BYTES + 1);
+        if exchange.command.as_str() == PROBE {
+            // The audit's own: that it arrived is all there is to it.
+            return;
+        }
+        if received.retained {
+            // Whoever retained it, it would be refused anew after every reconnection.
+            self.shared.pending().clear_request(exchange.clone());
+            self.shared.work.notify_one();
+        }
+        let identity = &self.setup.identity;
+        let (sender, body) = identity.of(&exchange, &received.payload);
         let request = IncomingRequest {
-            principal: Principal::new(VerifiedCredential::BrokerEnforcedTopic(
-                exchange.client.clone(),
-            )),
+            sender,
             printer: exchange.printer.as_str().to_owned(),
             command: exchange.command.as_str().to_owned(),
             retained: received.retained,
-            payload,
+            // A copy, so that what is too long is not held in the queue.
+            payload: body[..body.len().min(MAX_REQUEST_BYTES + 1)].to_vec(),
         };
         let reason = match self.requests.try_send(request) {
             Ok(()) => return,

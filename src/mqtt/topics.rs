@@ -47,6 +47,8 @@ pub enum Topic {
     Request(Exchange),
     /// `client/<client>/response/<printer>/<command>`.
     Response(Exchange),
+    /// A whole topic outside the base: Home Assistant's.
+    Foreign(String),
 }
 
 /// What a request and its response are about.
@@ -127,10 +129,11 @@ impl Base {
             Topic::Response(Exchange { client, printer, command }) => {
                 format!("{base}/client/{client}/response/{printer}/{command}")
             }
+            Topic::Foreign(topic) => topic.clone(),
         }
     }
 
-    /// Reads a whole topic.
+    /// Reads a whole topic of the contract.
     ///
     /// # Errors
     /// When it is not below this base, has another shape, or a level that cannot be.

@@ -16,6 +16,9 @@ pub const ONLINE: &[u8] = b"online";
 /// The payload of `status` and `availability` topics otherwise.
 pub const OFFLINE: &[u8] = b"offline";
 
+/// The command level of the audit's own messages: the daemon takes nothing from them and answers none.
+pub const PROBE: &str = "audit";
+
 /// How hard a message is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Qos {
@@ -59,7 +62,8 @@ pub fn delivery(topic: &Topic) -> Delivery {
         | Topic::Availability(_)
         | Topic::State(_)
         | Topic::Incident(_)
-        | Topic::FailureImage(_) => row(Qos::AtLeastOnce, true),
+        | Topic::FailureImage(_)
+        | Topic::Foreign(_) => row(Qos::AtLeastOnce, true),
         Topic::Event(_) | Topic::Request(_) => row(Qos::AtLeastOnce, false),
         Topic::PreviewImage(_) => row(Qos::AtMostOnce, false),
         Topic::Response(_) => {

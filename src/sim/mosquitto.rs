@@ -15,9 +15,10 @@ use tokio::time::sleep;
 
 use crate::core::authz::{Grant, Right};
 use crate::core::types::Name;
+use crate::mqtt::Base;
+use crate::mqtt::access::{Access, Home, acl_file};
 use crate::mqtt::managed::MosquittoError;
 use crate::mqtt::managed::process::{Process, find, run_error};
-use crate::mqtt::{Base, access};
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(15);
@@ -189,12 +190,18 @@ fn access_rules(settings: &Settings) -> Result<String, MosquittoError> {
         why: error.to_string(),
     };
     let base = Base::parse(&settings.base).map_err(|error| bad(&error))?;
-    let mut rules = access::acl_file(&settings.daemon.name, &access::of_daemon(&base));
+    let home = Home {
+        client: Name::parse("homeassistant").map_err(|error| bad(&error))?,
+        discovery_prefix: "homeassistant".to_owned(),
+        birth_topic: "homeassistant/status".to_owned(),
+    };
+    let table = Access { base, home: Some(home) };
+    let mut rules = acl_file(&settings.daemon.name, &table.of_daemon());
     let grant = Grant { rights: [Right::View].into(), printers: None };
     for client in &settings.clients {
         let name = Name::parse(&client.name).map_err(|error| bad(&error))?;
         rules.push('\n');
-        rules += &access::acl_file(&client.name, &access::of_client(&base, &name, &grant));
+        rules += &acl_file(&client.name, &table.of_client(&name, &grant));
     }
     Ok(rules)
 }

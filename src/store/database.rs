@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde_json::Value;
 
 use super::StoreError;
+use crate::core::contract::Decision;
 use crate::core::event::Event;
 use crate::ports::StoreFault;
 
@@ -20,7 +21,13 @@ const MIGRATIONS: &[&str] = &["
     -- AUTOINCREMENT: a key is never given again, so marking one delivered twice cannot hit a newer event.
     CREATE TABLE outbox (key INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL) STRICT;
     CREATE TABLE document (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+", "
+    CREATE TABLE decision (key INTEGER PRIMARY KEY AUTOINCREMENT, client TEXT NOT NULL, decision TEXT NOT NULL) STRICT;
+    CREATE INDEX decision_of_client ON decision (client, key);
 "];
+
+/// Decisions kept in the log of what clients asked for; about 5 MB.
+const DECISIONS: i64 = 20_000;
 
 /// How long a statement waits for a lock of another process.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -151,6 +158,46 @@ impl Database {
             .map_err(|error| self.fault("mark an event delivered", &error))?;
         self.waiting = self.waiting.saturating_sub(gone);
         Ok(())
+    }
+
+    pub(super) fn log_decision(&mut self, decision: &Decision) -> Result<(), StoreFault> {
+        let text = serde_json::to_string(decision)
+            .map_err(|error| StoreFault(format!("a decision is no JSON: {error}")))?;
+        self.connection
+            .prepare_cached("INSERT INTO decision (client, decision) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute([&decision.client, &text]))
+            .map_err(|error| self.fault("log a decision", &error))?;
+        let newest = self.connection.last_insert_rowid();
+        // Now and then only: each time is a flush to the disk of its own.
+        if newest % 100 != 0 {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached("DELETE FROM decision WHERE key <= ?1")
+            .and_then(|mut delete| delete.execute([newest - DECISIONS]))
+            .map_err(|error| self.fault("drop the oldest decisions", &error))?;
+        Ok(())
+    }
+
+    /// Newest first.
+    pub(super) fn decisions(
+        &mut self,
+        client: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Decision>, StoreFault> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT decision FROM decision WHERE ?1 IS NULL OR client = ?1
+                 ORDER BY key DESC LIMIT ?2",
+            )
+            .and_then(|mut select| {
+                select.query_map(params![client, limit], |row| row.get(0))?.collect()
+            })
+            .map_err(|error| self.fault("read the log of decisions", &error))?;
+        // A row that an older version wrote otherwise must not hide the rest.
+        Ok(rows.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 
     pub(super) fn put(&mut self, key: &str, value: &Value) -> Result<(), StoreFault> {

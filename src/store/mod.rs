@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::core::contract::Decision;
 use crate::core::event::Event;
 use crate::ports::{Store, StoreFault};
 use database::Database;
@@ -116,6 +117,18 @@ impl Store for SqliteStore {
 
     fn delivered(&self, key: i64) -> BoxFuture<'_, Result<(), StoreFault>> {
         self.call(move |database| database.delivered(key))
+    }
+
+    fn log_decision(&self, decision: Decision) -> BoxFuture<'_, Result<(), StoreFault>> {
+        self.call(move |database| database.log_decision(&decision))
+    }
+
+    fn decisions(
+        &self,
+        client: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Decision>, StoreFault>> {
+        self.call(move |database| database.decisions(client.as_deref(), limit))
     }
 
     fn put(&self, key: String, value: Value) -> BoxFuture<'_, Result<(), StoreFault>> {

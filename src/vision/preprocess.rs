@@ -1,5 +1,4 @@
-//! Frames to network input, the same as `models/train/preprocess.py` computes it (Pillow's antialiased bilinear
-//! resize). Pure, but for buffers that are kept from frame to frame.
+//! Frames to network input, the same bytes as `models/train/preprocess.py` computes. Pure, but for buffers that are kept from frame to frame.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};

@@ -231,7 +231,19 @@ fn wrong_types_and_ranges_are_found_by_the_schema() {
         ("[mqtt]\nport = 0", "error mqtt.port", "port = 1883"),
         ("[mqtt]\nport = 65536", "error mqtt.port", "port = 1883"),
         ("[store]\nevidence_quota = '5 gigs'", "error store.evidence_quota", "\"500MB\""),
-        ("home_assistant = true", "error home_assistant", "may stand: act, log"),
+        ("home_assistant = true", "error home_assistant", "[home_assistant]"),
+        ("homeassistant = true", "error homeassistant", "home_assistant"),
+        ("[home_assistant]\nclient = 'HA'", "error home_assistant.client", "client = \"ha\""),
+        (
+            "[home_assistant]\ndiscovery_prefix = 'a/#'",
+            "error home_assistant.discovery_prefix",
+            "discovery_prefix = \"homeassistant\"",
+        ),
+        (
+            "[home_assistant]\nbirth_topic = 'strandwatch/status'",
+            "error home_assistant.birth_topic",
+            "birth_topic = \"homeassistant/status\"",
+        ),
     ] {
         expect_one(text, what, write);
     }
@@ -248,6 +260,7 @@ fn clients_are_checked_against_rights_and_printers() {
         ("name = 'a'\nrights = ['gcode']", "error mqtt.client[0].rights[0]", "\"owner\""),
         ("name = 'strandwatch'\nrights = ['view']", "error mqtt.client[0].name", "its own"),
         ("name = 'sw'\nrights = ['view']", "error mqtt.client[0].name", "its own"),
+        ("name = 'console'\nrights = ['view']", "error mqtt.client[0].name", "its own"),
         ("name = 'A'\nrights = ['view']", "error mqtt.client[0].name", "name = \"a\""),
         (
             "name = 'a'\nrights = ['view']\nprinters = ['prnter']",
@@ -457,6 +470,7 @@ fn every_key_of_the_reference_is_one() {
             "mqtt.host",
             "mqtt.port",
             "mqtt.client_id",
+            "mqtt.canary",
             "secrets",
         ];
         assert!(expected.contains(&key), "{what}: {problem:#}");

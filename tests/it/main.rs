@@ -16,6 +16,7 @@ mod camera;
 mod check;
 mod client;
 mod daemon;
+mod hass;
 mod moonraker;
 mod mqtt;
 mod real_pictures;

@@ -12,6 +12,7 @@ use strandwatch::sim::moonraker::{Login, RealMoonraker, WebcamSection};
 
 use crate::support::moonraker::{Linked, PATIENCE, Rig, setup};
 
+mod macros;
 mod misbehaving;
 
 fn two_cubes() -> Print {

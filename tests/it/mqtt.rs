@@ -5,4 +5,5 @@ mod events;
 mod fake;
 mod life;
 mod login;
+mod signing;
 mod topics;

@@ -10,18 +10,11 @@ use strandwatch::core::types::PrintState;
 use strandwatch::sim::klippy::Print;
 use strandwatch::sim::stage::{BrokerRig, Daemon, PrinterRig, write_config};
 
-use crate::support::rig;
 use crate::support::stage::program;
+use crate::support::{models, rig};
 
 /// How long the good prints are watched: twice what a failing one takes with the default veto window.
 const WATCHED: Duration = Duration::from_secs(150);
-
-fn data() -> PathBuf {
-    std::env::var_os("STRANDWATCH_TEST_PICTURES").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    )
-}
 
 /// Prints to be: a name and pictures, failing ones by source, good webcam ones by sequence; of the split `dev`.
 fn prints(data: &Path) -> BTreeMap<String, Vec<PathBuf>> {
@@ -48,7 +41,7 @@ fn prints(data: &Path) -> BTreeMap<String, Vec<PathBuf>> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs labelled pictures, which are other people's: see tests/README.md; takes three minutes"]
 async fn failing_prints_are_paused_and_good_ones_never() {
-    let prints = prints(&data());
+    let prints = prints(&models::data().expect("labelled pictures, see tests/README.md"));
     let folder = tempfile::tempdir().unwrap();
     let python = rig().join("moonraker/bin/python");
     let mut rigs = Vec::new();

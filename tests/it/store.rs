@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::json;
+use strandwatch::core::contract::{Decision, ReplyStatus};
 use strandwatch::ports::Store;
 use strandwatch::store::{OUTBOX_LIMIT, SqliteStore, StoreError};
 
@@ -233,4 +234,59 @@ fn a_file_without_permission_to_write_is_told_as_such() {
         return;
     }
     assert!(matches!(refused(&file), StoreError::Unwritable { .. }));
+}
+
+fn decision(client: &str, n: usize) -> Decision {
+    Decision {
+        at: 1_700_000_000.0 + n as f64,
+        client: client.to_owned(),
+        verified: true,
+        printer: "voron".to_owned(),
+        command: "pause".to_owned(),
+        request: Some(n.to_string()),
+        status: ReplyStatus::Refused,
+        reason: Some("lacks the right".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn decisions_come_back_newest_first_by_client_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s");
+    let store = open(&file);
+    for n in 0..5 {
+        store.log_decision(decision(["phone", "panel"][n % 2], n)).await.unwrap();
+    }
+    store.close().await;
+    let store = open(&file);
+    assert_eq!(
+        store.decisions(None, 2).await.unwrap(),
+        [decision("phone", 4), decision("panel", 3)]
+    );
+    let of_panel = store.decisions(Some("panel".to_owned()), 10).await.unwrap();
+    assert_eq!(of_panel, [decision("panel", 3), decision("panel", 1)]);
+}
+
+#[tokio::test]
+async fn the_log_of_decisions_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s");
+    open(&file).close().await;
+    let connection = Connection::open(&file).unwrap();
+    let text = serde_json::to_string(&decision("phone", 0)).unwrap();
+    connection
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+             INSERT INTO decision (client, decision) SELECT 'phone', ?1 FROM n",
+            [&text],
+        )
+        .unwrap();
+    drop(connection);
+    let store = open(&file);
+    for n in 0..100 {
+        store.log_decision(decision("phone", n)).await.unwrap();
+    }
+    let kept = store.decisions(None, usize::MAX).await.unwrap();
+    assert_eq!(kept.len(), 20_000);
+    assert_eq!(kept[0], decision("phone", 99));
 }

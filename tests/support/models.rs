@@ -22,6 +22,16 @@ pub fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
 }
 
+/// The labelled pictures, which are not in the repository: `../shared/data` unless `STRANDWATCH_TEST_PICTURES` names
+/// another folder. `None` where there are none.
+pub fn data() -> Option<PathBuf> {
+    let folder = std::env::var_os("STRANDWATCH_TEST_PICTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    folder.join("labels.jsonl").is_file().then_some(folder)
+}
+
 /// A manifest with one model of kind `failure_map` that fires where the picture is red.
 pub const REDDISH: &str = r#"
 schema = 1

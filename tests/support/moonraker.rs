@@ -78,7 +78,13 @@ pub fn setup(endpoint: Endpoint) -> Setup {
         last_retry: Duration::from_millis(300),
         ..Timing::default()
     };
-    Setup { printer: Name::parse("voron").unwrap(), endpoint, api_key: None, timing }
+    Setup {
+        printer: Name::parse("voron").unwrap(),
+        endpoint,
+        api_key: None,
+        timing,
+        requests: None,
+    }
 }
 
 impl Linked {

@@ -9,7 +9,7 @@ use strandwatch::core::event::{EVENT_SCHEMA, Event, EventKind};
 use strandwatch::core::types::Name;
 use strandwatch::mqtt::client::Received;
 use strandwatch::mqtt::requester::Requester;
-use strandwatch::mqtt::{Base, Broker, Login, MqttBus, Setup, connect};
+use strandwatch::mqtt::{Base, Broker, Identity, Login, MqttBus, Setup, connect};
 use strandwatch::ports::{Bus, BusLink, Requests, Store};
 use strandwatch::sim::mosquitto::{Account, Mosquitto, Settings};
 use strandwatch::store::{OUTBOX_LIMIT, SqliteStore};
@@ -28,6 +28,9 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         .await
         .unwrap_or_else(|_| panic!("not within {LONG:?}: {what}"))
 }
+
+/// Where Home Assistant says that it has started.
+pub const BIRTH: &str = "homeassistant/status";
 
 pub fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -73,7 +76,7 @@ impl Rig {
         let settings = Settings {
             base: "strandwatch".to_owned(),
             daemon: account("strandwatch"),
-            clients: ["owner", "household", "observer"].map(account).to_vec(),
+            clients: ["owner", "household", "observer", "homeassistant"].map(account).to_vec(),
             persistence: false,
             // As many as come: what the broker acknowledged has then left it for its subscribers.
             extra: vec!["max_inflight_messages 0".to_owned()],
@@ -117,6 +120,8 @@ impl Rig {
             client_id: "strandwatch-test".to_owned(),
             base: base(),
             printers: vec![name("voron"), name("prusa")],
+            birth: Some(BIRTH.to_owned()),
+            identity: Identity::default(),
         }
     }
 
@@ -142,10 +147,16 @@ impl Rig {
 
     /// A client with its own credential, watching `filters` below the base.
     pub async fn client(&self, who: &str, filters: &[&str]) -> (Requester, Watcher) {
-        let accounts = self.settings.clients.iter().chain([&self.settings.daemon]);
-        let account = accounts.clone().find(|account| account.name == who).unwrap();
         let filters: Vec<String> =
             filters.iter().map(|filter| format!("strandwatch/{filter}")).collect();
+        self.client_on(who, &filters.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+
+    /// The same with whole filters.
+    pub async fn client_on(&self, who: &str, filters: &[&str]) -> (Requester, Watcher) {
+        let accounts = self.settings.clients.iter().chain([&self.settings.daemon]);
+        let account = accounts.clone().find(|account| account.name == who).unwrap();
+        let filters: Vec<String> = filters.iter().map(ToString::to_string).collect();
         let broker = self.login(account, self.port);
         let (requester, messages) =
             Requester::connect(&broker, base(), name(who), &filters).await.unwrap();

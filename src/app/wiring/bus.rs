@@ -10,6 +10,7 @@ use super::WiringError;
 use crate::app::health::BusFacts;
 use crate::config::{self, Checked};
 use crate::core::authz::Grants;
+use crate::mqtt::access::{Access, Home};
 use crate::mqtt::{self, managed};
 use crate::ports::{BrokerHealth, Bus, Requests};
 use crate::store::SqliteStore;
@@ -27,7 +28,7 @@ pub(super) fn connect(
 ) -> Result<WiredBus, WiringError> {
     let setup = bus_setup(config, settings)?;
     let has_login = setup.broker.login.is_some();
-    let broker = managed_settings(settings)?.map(|settings| {
+    let broker = managed_settings(config, settings)?.map(|settings| {
         let (health, told) = watch::channel(BrokerHealth::Starting);
         let supervise = managed::supervise(settings, grants.clone(), health, cancel.clone());
         tracker.spawn(supervise);
@@ -39,7 +40,7 @@ pub(super) fn connect(
 
 /// How to reach the broker.
 pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setup, WiringError> {
-    let broker = match managed_settings(settings)? {
+    let broker = match managed_settings(config, settings)? {
         Some(own) => own.folder.daemon_login(own.local_port)?,
         None => mqtt::Broker {
             host: settings.host.clone(),
@@ -56,9 +57,12 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
         Some(_) => format!("{}-{:016x}", settings.client_id, rand::random::<u64>()),
         None => settings.client_id.clone(),
     };
-    let base = base(settings)?;
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
-    Ok(mqtt::Setup { broker, client_id, base, printers })
+    let birth = config.home_assistant.as_ref().map(|home| home.birth_topic.clone());
+    let keys = mqtt::Keys::default();
+    keys.set(settings.keys.clone());
+    let identity = mqtt::Identity { trust: settings.trust, keys };
+    Ok(mqtt::Setup { broker, client_id, base: base(settings)?, printers, identity, birth })
 }
 
 fn base(settings: &config::Mqtt) -> Result<mqtt::Base, WiringError> {
@@ -67,13 +71,26 @@ fn base(settings: &config::Mqtt) -> Result<mqtt::Base, WiringError> {
 }
 
 /// How our own broker is to be, if it is to be our own.
-pub fn managed_settings(settings: &config::Mqtt) -> Result<Option<managed::Settings>, WiringError> {
+pub fn managed_settings(
+    config: &Checked,
+    settings: &config::Mqtt,
+) -> Result<Option<managed::Settings>, WiringError> {
     let Some(own) = &settings.managed else { return Ok(None) };
     Ok(Some(managed::Settings {
         folder: managed::Folder::new(own.folder.clone()),
         local_port: settings.port,
         lan_port: own.lan_port,
         host: own.public_host.clone().unwrap_or_else(managed::host_name),
-        base: base(settings)?,
+        access: access(config, settings)?,
     }))
+}
+
+/// Who may publish and read what.
+pub fn access(config: &Checked, settings: &config::Mqtt) -> Result<Access, WiringError> {
+    let home = config.home_assistant.as_ref().map(|home| Home {
+        client: home.client.clone(),
+        discovery_prefix: home.discovery_prefix.clone(),
+        birth_topic: home.birth_topic.clone(),
+    });
+    Ok(Access { base: base(settings)?, home })
 }

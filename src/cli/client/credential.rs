@@ -71,14 +71,14 @@ impl Credential<'_> {
 
     fn uri(&self, address: &Address) -> String {
         let login = format!("{}:{}", self.name, self.secret.expose_secret());
-        address.uri(&login, self.desk.base.as_str())
+        address.uri(&login, self.desk.access.base.as_str())
     }
 
     fn facts(&self) -> Value {
         json!({
             "client": self.name, "secret": self.secret.expose_secret(),
             "rights": self.grant.rights, "printers": self.grant.printers,
-            "base": self.desk.base.as_str(),
+            "base": self.desk.access.base.as_str(),
         })
     }
 
@@ -107,7 +107,7 @@ impl Credential<'_> {
             }
             None => say(format_args!("  port         {} (on this host alone)", address.port)),
         }
-        say(format_args!("  topics       below {}/client/{}/", self.desk.base, self.name));
+        say(format_args!("  topics       below {}/client/{}/", self.desk.access.base, self.name));
         say("");
         say(qr(&self.uri(address))?);
         Ok(())
@@ -124,7 +124,7 @@ impl Credential<'_> {
 
     fn lines(&self) -> Result<(String, String), Failure> {
         let hash = Hash::of(self.secret).or_exit(Exit::Internal)?;
-        let rules = access::of_client(&self.desk.base, self.name, self.grant);
+        let rules = self.desk.access.of_client(self.name, self.grant);
         let user = self.name.as_str();
         Ok((hash.password_file_line(user), access::acl_file(user, &rules)))
     }

@@ -12,18 +12,19 @@ use crate::app::clients::{self, Client, PREFIX};
 use crate::app::wiring;
 use crate::cli::{Exit, Failure, OrExit, run};
 use crate::config::{self, Checked};
-use crate::core::authz::{Grant, Right};
+use crate::core::authz::{CONSOLE, Grant, Right};
 use crate::core::types::Name;
+use crate::mqtt::access::Access;
 use crate::mqtt::managed::{DAEMON, Settings, fresh_secret};
 use crate::mqtt::provision::{Accountant, ProvisionError};
-use crate::mqtt::{Base, access};
+
 use crate::ports::Store;
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 
 pub(super) struct Desk {
     pub config: Checked,
     pub mqtt: config::Mqtt,
-    pub base: Base,
+    pub access: Access,
     /// Our own broker, if it is our own.
     pub managed: Option<Settings>,
     pub store: Arc<SqliteStore>,
@@ -37,12 +38,12 @@ impl Desk {
             .clone()
             .context("there is no broker, so nobody can be a client: mqtt.broker is \"none\"")
             .or_exit(Exit::Usage)?;
-        let base = Base::parse(&mqtt.base).or_exit(Exit::Usage)?;
-        let managed = wiring::managed_settings(&mqtt).or_exit(Exit::Usage)?;
+        let access = wiring::access(&config, &mqtt).or_exit(Exit::Usage)?;
+        let managed = wiring::managed_settings(&config, &mqtt).or_exit(Exit::Usage)?;
         check_user(&config.store.path)?;
         let store =
             SqliteStore::open(&config.store.path, OUTBOX_LIMIT).or_exit(Exit::Unreachable)?;
-        Ok(Self { config, mqtt, base, managed, store })
+        Ok(Self { config, mqtt, access, managed, store })
     }
 
     /// The clients that the store knows.
@@ -65,8 +66,10 @@ impl Desk {
     /// Fails when a new client cannot have this name.
     pub async fn is_free(&self, name: &Name) -> Result<(), Failure> {
         let own = self.mqtt.login.as_ref().map(|login| login.username.as_str());
-        let taken = if name.as_str() == DAEMON || own == Some(name.as_str()) {
-            Some(format!("{name} is strandwatch's own name at the broker: give the client another"))
+        let taken = if [DAEMON, CONSOLE].contains(&name.as_str()) || own == Some(name.as_str()) {
+            Some(format!(
+                "{name} is a name that strandwatch has for itself: give the client another"
+            ))
         } else if self.config.grants.0.contains_key(name) {
             Some(format!(
                 "client {name} stands in the configuration, with its rights: `strandwatch client rotate {name}` gives it a login"
@@ -119,7 +122,7 @@ impl Desk {
         grant: &Grant,
         secret: &SecretString,
     ) -> Result<(), Failure> {
-        let rules = access::of_client(&self.base, name, grant);
+        let rules = self.access.of_client(name, grant);
         let Some(mut accounts) = self.accounts().await? else { return Ok(()) };
         accounts.put(name.as_str(), &rules, Some(secret)).await.or_exit(Exit::Unreachable)
     }

@@ -3,6 +3,7 @@
 mod credential;
 mod desk;
 mod list;
+mod log;
 
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub struct Arguments {
     /// The configuration file [default: ~/printer_data/config/strandwatch.toml, then /etc/strandwatch/strandwatch.toml]
     #[arg(long, value_name = "PATH", global = true)]
     config: Option<PathBuf>,
-    /// Print one JSON object instead
+    /// Print JSON instead
     #[arg(long, global = true)]
     json: bool,
 }
@@ -41,6 +42,8 @@ enum Command {
     Rm(NameArgument),
     /// Give a client a new secret and keep its rights; the old one ends at once
     Rotate(NameArgument),
+    /// Show what clients asked for, and what became of it
+    Log(log::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -71,18 +74,22 @@ struct GrantArguments {
 
 /// Runs it.
 pub fn run(arguments: Arguments) -> Outcome {
+    let (config, json) = (arguments.config.as_deref(), arguments.json);
+    if let Command::Log(of) = &arguments.command {
+        return log::run(of, config, json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .or_exit(Exit::Internal)?;
     runtime.block_on(async {
-        let desk = Desk::open(arguments.config.as_deref())?;
-        let json = arguments.json;
+        let desk = Desk::open(config)?;
         let outcome = match arguments.command {
             Command::Add(add) => self::add(&desk, add, json).await,
             Command::List => list::show(&desk, json).await,
             Command::Rm(NameArgument { name }) => rm(&desk, &name, json).await,
             Command::Rotate(NameArgument { name }) => rotate(&desk, &name, json).await,
+            Command::Log(_) => Ok(Exit::Well),
         };
         desk.store.close().await;
         outcome

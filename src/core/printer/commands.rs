@@ -9,6 +9,7 @@ use crate::core::command::{ActionChoice, Command, Setting};
 use crate::core::contract::{Output, Reply, ReplyBody, ReplyStatus};
 use crate::core::event::EventKind;
 use crate::core::incident::Vote;
+use crate::core::screen;
 use crate::core::types::Now;
 
 /// How long a snapshot may take, ms.
@@ -38,7 +39,12 @@ impl Printer {
             Command::Status => {
                 // The sender may be ahead of a deadline: what is stale by now must not read as it did.
                 self.settle(now, next_id);
-                Some(Ok(serde_json::to_value(self.state_document(now)).ok()))
+                let state = self.state_document(now);
+                Some(Ok(if asked.by.is_console() {
+                    Some(Value::from(screen::status(&state)))
+                } else {
+                    serde_json::to_value(state).ok()
+                }))
             }
             Command::Snapshot => {
                 if self.snapshots.len() >= SNAPSHOTS_OPEN {
@@ -66,12 +72,11 @@ impl Printer {
                 Some(Ok(None))
             }
             Command::Arm => {
-                self.memory.armed = Some(true);
+                self.arm(true);
                 Some(Ok(None))
             }
             Command::Disarm => {
-                self.memory.armed = Some(false);
-                self.drop_policy_actions();
+                self.arm(false);
                 Some(Ok(None))
             }
             Command::Set { setting } => {
@@ -82,6 +87,7 @@ impl Printer {
                             self.drop_policy_actions();
                         }
                     }
+                    Setting::Armed(armed) => self.arm(armed),
                     Setting::FalseAlarmsPer100h(rate) => {
                         self.memory.false_alarms_per_100h = Some(rate);
                     }
@@ -99,6 +105,13 @@ impl Printer {
                     Err(why) => Some(Err(why)),
                 }
             }
+        }
+    }
+
+    fn arm(&mut self, armed: bool) {
+        self.memory.armed = Some(armed);
+        if !armed {
+            self.drop_policy_actions();
         }
     }
 

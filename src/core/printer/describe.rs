@@ -8,7 +8,7 @@ use crate::core::document::{
     CameraDocument, IncidentDocument, StateDocument, Verdict, klippy_word, print_word, thousandths,
     unix_seconds,
 };
-use crate::core::incident::Stage;
+use crate::core::incident::{Question, Stage};
 use crate::core::types::{LinkStatus, Now, SourceHealth};
 use crate::core::watch::Watch;
 
@@ -51,12 +51,11 @@ impl Printer {
 
     pub(super) fn state_document(&self, now: Now) -> StateDocument {
         let status = self.status();
-        let score = self
-            .cameras
-            .iter()
-            .filter(|(name, camera)| self.is_seeing(now, name, camera))
-            .map(|(_, camera)| camera.counted)
-            .reduce(f32::max);
+        let seeing = || {
+            let seeing = self.cameras.iter().filter(|(name, c)| self.is_seeing(now, name, c));
+            seeing.map(|(_, camera)| camera)
+        };
+        let score = seeing().map(|camera| camera.counted).reduce(f32::max);
         StateDocument {
             watch: self.watch.word(),
             why: self.watch.why(),
@@ -86,6 +85,7 @@ impl Printer {
             action: self.memory.on_failure.unwrap_or(self.setup.act.on_failure),
             false_alarms_per_100h: self.detect().act_false_alarms_per_100h,
             snoozed_until: self.snoozed_until.map(|until| unix_seconds(until.unix_ms)),
+            frames_per_minute: score.map(|_| seeing().map(|camera| camera.pace.per_minute()).sum()),
             cameras: self
                 .cameras
                 .keys()
@@ -135,6 +135,10 @@ impl Printer {
             opened_at: unix_seconds(incident.opened_unix_ms),
             stage: stage.to_owned(),
             acts_at,
+            answer_by: match incident.question {
+                Question::Open { until_unix_ms, .. } => Some(unix_seconds(until_unix_ms)),
+                Question::Unasked | Question::Lapsed | Question::Closed => None,
+            },
             confirmed: incident.confirmed,
             votes: incident.votes.iter().map(|(name, vote)| (name.to_string(), *vote)).collect(),
             votes_needed: self.setup.act.votes_needed.max(1),

@@ -102,6 +102,8 @@ impl Printer {
         if incident.is_none() {
             // Somebody else was faster: what the daemon wanted (a cancel, say) is theirs to decide now.
             self.drop_policy_actions();
+        } else {
+            self.ask_people(now);
         }
         let idle_timeout_s = status.idle_timeout_s;
         self.event(now, EventKind::Paused { incident, by, idle_timeout_s });

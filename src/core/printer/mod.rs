@@ -4,11 +4,16 @@ mod actions;
 mod commands;
 mod describe;
 mod life;
+mod pace;
+mod question;
+mod screen;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::commands::Asked;
+use self::pace::Pace;
+use self::screen::Screen;
 
 use super::action::Pending;
 use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
@@ -17,6 +22,7 @@ use super::document::{IncidentDocument, StateDocument, unix_seconds};
 use super::event::{EVENT_SCHEMA, Event, EventKind};
 use super::incident::{Incident, Stage};
 use super::print::{Job, Phase};
+use super::request::Target;
 use super::types::{FrameScore, LinkStatus, Name, Now, PrinterStatus, SourceFault, SourceReport};
 use super::watch::{CameraView, Watch};
 
@@ -28,6 +34,7 @@ struct Camera {
     /// When frames were first wanted in this stretch, monotonic ms.
     wanted_ms: u64,
     scored_ms: Option<u64>,
+    pace: Pace,
     /// Why it showed nothing, until a score proves that it shows something again.
     unseen: Option<(SourceFault, String)>,
     last: Option<FrameScore>,
@@ -135,6 +142,7 @@ pub struct Printer {
     told_state: Option<StateDocument>,
     /// `None` until something was told: an incident of an earlier run may still stand on the bus.
     told_incident: Option<Option<IncidentDocument>>,
+    screen: Screen,
     outputs: VecDeque<Output>,
 }
 
@@ -147,6 +155,7 @@ impl Printer {
             on_failure: None,
             false_alarms_per_100h: None,
             lifetime: BTreeMap::new(),
+            prompt_open: false,
         });
         let cameras = setup
             .cameras
@@ -158,6 +167,7 @@ impl Printer {
                 (camera.clone(), state)
             })
             .collect();
+        let prompt_open = memory.prompt_open;
         Self {
             name,
             boot: boot.to_owned(),
@@ -182,17 +192,20 @@ impl Printer {
             self_test_passed: None,
             told_state: None,
             told_incident: None,
+            screen: Screen::new(prompt_open),
             outputs: VecDeque::new(),
         }
     }
 
-    /// The job, if one is on.
-    pub fn job(&self) -> Option<&Job> {
-        self.job.as_ref()
+    /// What a request finds here.
+    pub fn target<'a>(&'a self, name: &'a Name) -> Target<'a> {
+        let incident = self.incident.as_ref().map(|incident| incident.id.as_str());
+        Target { name, job: self.job.as_ref(), incident }
     }
 
     /// Announces something.
     pub fn event(&mut self, now: Now, kind: EventKind) {
+        self.say_event(now, &kind);
         self.memory.seq += 1;
         let event = Event {
             schema: EVENT_SCHEMA,
@@ -214,9 +227,11 @@ impl Printer {
         self.give_up_snapshots(now);
         self.check_pending(now, next_id);
         self.step_incident(now, next_id);
+        self.settle_question(now, next_id);
         self.sample(now);
         self.judge_watch(now);
         self.describe(now);
+        self.keep_prompt();
         self.remember();
     }
 
@@ -235,6 +250,7 @@ impl Printer {
             .iter()
             .map(Pending::deadline_ms)
             .chain(veto)
+            .chain(self.question_deadline_ms())
             .chain(self.snoozed_until.map(|until| until.mono_ms))
             .chain(self.snapshots.iter().map(|open| open.until_ms))
             .chain(self.stale_deadlines_ms())

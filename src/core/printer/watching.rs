@@ -7,7 +7,7 @@ use crate::core::contract::Output;
 use crate::core::detect::Level;
 use crate::core::detect::statistic::is_usable;
 use crate::core::event::EventKind;
-use crate::core::incident::{Circumstances, Incident, Stage, Step};
+use crate::core::incident::{Circumstances, Incident, Question, Stage, Step};
 use crate::core::types::{
     FrameScore, KlippyState, ModelFacts, Name, Now, PrintState, PrinterAction, ScoredBox,
     SourceReport,
@@ -43,6 +43,7 @@ impl Printer {
             return;
         }
         camera.scored_ms = Some(taken_ms);
+        camera.pace.note(now.mono_ms);
         let seen = camera.report.as_ref().and_then(why_unseen).is_none();
         if seen && taken_ms > camera.wanted_ms {
             camera.unseen = None;
@@ -132,6 +133,7 @@ impl Printer {
             stage: Stage::Suspect,
             confirmed: false,
             votes: std::collections::BTreeMap::new(),
+            question: Question::Unasked,
             boxes: seen
                 .and_then(|seen| seen.last.as_ref())
                 .map(|last| last.boxes.clone())
@@ -155,8 +157,10 @@ impl Printer {
     }
 
     /// The action that the daemon would take by itself now.
-    fn action_of_policy(&self) -> Option<PrinterAction> {
-        match self.memory.on_failure.unwrap_or(self.setup.act.on_failure) {
+    pub(super) fn action_of_policy(&self) -> Option<PrinterAction> {
+        let confirmed = self.incident.as_ref().is_some_and(|incident| incident.confirmed);
+        let on_failure = self.memory.on_failure.unwrap_or(self.setup.act.on_failure);
+        match self.setup.act.on_confirmed.filter(|_| confirmed).unwrap_or(on_failure) {
             ActionChoice::Pause => Some(PrinterAction::Pause),
             ActionChoice::Cancel => Some(PrinterAction::Cancel),
             ActionChoice::Nothing => None,
@@ -231,10 +235,16 @@ impl Printer {
     }
 
     fn act(&mut self, now: Now, next_id: &mut u64) {
+        if let Some(action) = self.action_of_policy() {
+            self.act_for_incident(now, action, next_id);
+        }
+    }
+
+    /// Does something for the open incident.
+    pub(super) fn act_for_incident(&mut self, now: Now, action: PrinterAction, next_id: &mut u64) {
         let Some(incident) = self.incident.as_ref().map(|incident| incident.id.clone()) else {
             return;
         };
-        let Some(action) = self.action_of_policy() else { return };
         let origin = Origin::Policy { incident: incident.clone() };
         let name = action.name().to_owned();
         if let Err(reason) = self.begin_action(now, action, origin, next_id) {
@@ -255,9 +265,14 @@ impl Printer {
         }
     }
 
+    /// Whether frames are to be scored now.
+    pub(super) fn frames_wanted(&self) -> bool {
+        self.phase.wants_frames() && self.model.is_some()
+    }
+
     /// Tells the scheduler how often to score: slow while clear, fast while suspect, not at all without a print.
     pub(super) fn sample(&mut self, now: Now) {
-        let wanted = self.phase.wants_frames() && self.model.is_some();
+        let wanted = self.frames_wanted();
         let watch = self.setup.watch;
         for (name, camera) in &mut self.cameras {
             let interval_ms = wanted.then_some(if camera.detector.level() > Level::Clear {
@@ -288,13 +303,11 @@ impl Printer {
     /// Whether a camera's last score tells of the print as it is now.
     pub(super) fn is_seeing(&self, now: Now, name: &Name, camera: &Camera) -> bool {
         let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch));
-        self.phase.wants_frames()
-            && self.model.is_some()
-            && matches!(watch, Watch::Watching | Watch::Degraded { .. })
+        self.frames_wanted() && matches!(watch, Watch::Watching | Watch::Degraded { .. })
     }
 
     pub(super) fn stale_deadlines_ms(&self) -> impl Iterator<Item = u64> {
-        let wanted = self.phase.wants_frames() && self.model.is_some();
+        let wanted = self.frames_wanted();
         self.views().filter(move |_| wanted).map(|view| stale_at_ms(&view))
     }
 

@@ -113,7 +113,7 @@ impl<'a> Watchers<'a> {
             }
             Input::Model { model } => self.model = model.is_ok(),
             Input::CommandPlane { closed } => self.open = closed.is_none(),
-            Input::Request { .. } => self.asked += 1,
+            Input::Request { .. } | Input::Unverified { .. } => self.asked += 1,
             Input::Score { printer, camera, taken_ms, score } => {
                 let cells = &score.map.cells;
                 if cells.len() == 16 && cells.iter().all(|cell| cell.is_finite()) {
@@ -230,6 +230,7 @@ fn of_printer(turns: &[Turn], printer: &str) -> Vec<(u64, Output)> {
                 | Output::Availability { printer, .. }
                 | Output::Remember { printer, .. }
                 | Output::Sampling { printer, .. }
+                | Output::Screen { printer, .. }
                 | Output::FailureImage { printer, .. } => printer.to_string(),
                 Output::Action(action) => {
                     action.id = 0;
@@ -240,7 +241,7 @@ fn of_printer(turns: &[Turn], printer: &str) -> Vec<(u64, Output)> {
                     printer.to_string()
                 }
                 Output::Reply(reply) => reply.printer.clone(),
-                Output::Answered { .. } => continue,
+                Output::Answered { .. } | Output::Decided(_) => continue,
             };
             if of == printer {
                 found.push((turn.now.mono_ms, output));

@@ -3,9 +3,12 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one kind among many")]
 
 mod actions;
+mod authority;
+mod console;
 mod incidents;
 mod invariants;
 mod life;
+mod limits;
 mod requests;
 pub(crate) mod scenario;
 pub(crate) mod stories;

@@ -39,7 +39,7 @@ fn assert_refused(scenario: &Scenario, row: &CommandRow, reason: &str) {
     assert!(why.contains(reason), "{}: {why:?} does not say {reason:?}", row.name);
     for output in scenario.fresh() {
         match output {
-            Output::Reply(_) | Output::Remember { .. } => {}
+            Output::Reply(_) | Output::Decided(_) | Output::Remember { .. } => {}
             Output::Event { event } => assert_eq!(event.kind.name(), "command_refused"),
             other => panic!("{}: {reason}: and yet {other:?}", row.name),
         }
@@ -183,11 +183,12 @@ fn what_a_request_changes_is_durable_before_its_sender_hears_of_it() {
             Output::Answered { .. } => "answered",
             Output::Remember { .. } => "remember",
             Output::State { .. } => "state",
+            Output::Decided(_) => "decided",
             Output::Reply(_) => "reply",
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(order, ["answered", "remember", "state", "reply"]);
+    assert_eq!(order, ["answered", "decided", "remember", "state", "reply"]);
 }
 
 #[test]
@@ -244,6 +245,7 @@ fn wrong_arguments_are_refused() {
         ("set", json!({ "name": "gcode", "value": "G28" })),
         ("set", json!({ "name": "action", "value": "emergency_stop" })),
         ("set", json!({ "name": "action", "value": { "pause": null } })),
+        ("set", json!({ "name": "armed", "value": "false" })),
         ("set", json!({ "name": "false_alarms_per_100h", "value": 0 })),
         ("set", json!({ "name": "false_alarms_per_100h", "value": 1e300 })),
         ("set", json!({ "name": "false_alarms_per_100h", "value": null })),
@@ -274,6 +276,8 @@ fn settings_take_effect_and_survive() {
     });
     assert_eq!(restarted.state()["action"], "nothing");
     assert_eq!(restarted.state()["armed"], false);
+    scenario.ask("owner", "set", json!({ "name": "armed", "value": true }));
+    assert_eq!(scenario.state()["armed"], true);
     assert_eq!(restarted.state()["false_alarms_per_100h"], 20.0);
     let last = scenario
         .outputs

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::core::Core;
-use crate::core::authz::{Grant, Grants, Principal, Right, VerifiedCredential};
+use crate::core::authz::{CONSOLE, Grant, Grants, Principal, Right, VerifiedCredential};
 use crate::core::command::ActionChoice;
 use crate::core::contract::{
     ActSettings, Action, Input, Output, PrinterSetup, Reply, ReplyStatus, Setup, WatchSettings,
 };
+use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::event::{Event, EventKind};
+use crate::core::incident::Unanswered;
 use crate::core::types::{
     Calibration, Decoding, FailureMap, FrameScore, KlippyState, LinkStatus, ModelFacts, Name, Now,
     Objects, PrintObject, PrintState, PrinterStatus, ScoreRule, ScoredBox, SourceHealth,
@@ -24,6 +26,8 @@ pub const START: Now = Now { mono_ms: 100_000, unix_ms: 1_700_000_000_000 };
 pub const VETO_S: u64 = 60;
 /// How long the printer may take, seconds.
 pub const CONFIRM_S: u64 = 20;
+/// How long people may take after a pause, seconds.
+pub const ANSWER_S: u64 = 600;
 /// How often the daemon tries.
 pub const ATTEMPTS: u32 = 3;
 
@@ -68,6 +72,7 @@ pub fn printer_setup(cameras: &[&str]) -> PrinterSetup {
                 act_false_alarms_per_100h: 1.0,
                 alert_false_alarms_per_100h: 5.0,
                 tsd_sensitivity: 1.0,
+                consecutive: ConsecutiveSettings::default(),
             },
             clear_interval_ms: 5_000,
             suspect_interval_ms: 1_000,
@@ -77,6 +82,9 @@ pub fn printer_setup(cameras: &[&str]) -> PrinterSetup {
             on_failure: ActionChoice::Pause,
             veto_ms: VETO_S * 1_000,
             votes_needed: 1,
+            on_confirmed: None,
+            answer_within_ms: ANSWER_S * 1_000,
+            if_unanswered: Unanswered::Nothing,
             confirm_within_ms: CONFIRM_S * 1_000,
             attempts: ATTEMPTS,
         },
@@ -379,7 +387,11 @@ impl Scenario {
 }
 
 pub fn principal(client: &str) -> Principal {
-    Principal::new(VerifiedCredential::BrokerEnforcedTopic(name(client)))
+    Principal::new(match client {
+        CONSOLE => VerifiedCredential::PrinterMacro,
+        client => VerifiedCredential::BrokerEnforcedTopic(name(client)),
+    })
+    .unwrap()
 }
 
 /// Frames come so often.

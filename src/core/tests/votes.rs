@@ -2,9 +2,12 @@
 
 use serde_json::json;
 
-use super::scenario::{Scenario, VETO_S, frame, name};
-use crate::core::contract::{Input, ReplyStatus};
-use crate::core::types::PrintState;
+use super::scenario::{ANSWER_S, Scenario, VETO_S, frame, name};
+use crate::core::command::ActionChoice;
+use crate::core::contract::{ActSettings, Input, ReplyStatus};
+use crate::core::event::EventKind;
+use crate::core::incident::Unanswered;
+use crate::core::types::{PrintState, PrinterAction};
 
 #[test]
 fn a_confirmation_acts_without_waiting() {
@@ -122,4 +125,109 @@ fn a_dismissal_after_the_pause_closes_the_incident() {
     assert!(scenario.incident().is_null());
     scenario.print_state(PrintState::Printing).score(0.9).for_secs(600);
     assert!(scenario.actions().is_empty());
+}
+
+/// The daemon has paused, two people must agree, and these are the settings.
+fn paused_by_us(change: impl FnOnce(&mut ActSettings)) -> Scenario {
+    let mut scenario = Scenario::acting_with(|setup| {
+        let act = &mut setup.printers.get_mut(&name("voron")).unwrap().act;
+        act.votes_needed = 2;
+        change(act);
+    });
+    scenario.answer_action(Ok(())).print_state(PrintState::Paused).forget();
+    scenario
+}
+
+fn cancelling(act: &mut ActSettings) {
+    act.on_confirmed = Some(ActionChoice::Cancel);
+}
+
+#[test]
+fn it_pauses_at_once_and_cancels_when_enough_people_confirm() {
+    let mut scenario = paused_by_us(cancelling);
+    let until = (scenario.now.unix_ms + ANSWER_S as i64 * 1_000) as f64 / 1e3;
+    assert_eq!(scenario.incident()["answer_by"], until);
+    for _ in 0..3 {
+        scenario.ask("household", "confirm", json!({}));
+    }
+    assert!(scenario.actions().is_empty(), "one person, one vote");
+    scenario.ask("housemate", "confirm", json!({}));
+    assert_eq!(scenario.event_names(), ["confirmed", "acting"]);
+    assert_eq!(scenario.actions()[0].action, PrinterAction::Cancel);
+    scenario.answer_action(Ok(())).print_state(PrintState::Cancelled);
+    let EventKind::Cancelled { by, incident } = scenario.event("cancelled") else { panic!() };
+    assert!(by == "strandwatch" && incident.is_some());
+}
+
+#[test]
+fn enough_confirmations_before_it_acted_cancel_without_a_pause() {
+    let mut scenario = Scenario::in_veto_with(|setup| {
+        cancelling(&mut setup.printers.get_mut(&name("voron")).unwrap().act);
+    });
+    scenario.ask("household", "confirm", json!({}));
+    assert_eq!(scenario.actions()[0].action, PrinterAction::Cancel);
+}
+
+#[test]
+fn a_confirmation_after_the_pause_does_nothing_more_unless_that_is_set() {
+    let mut scenario = paused_by_us(|act| act.votes_needed = 1);
+    scenario.ask("household", "confirm", json!({}));
+    scenario.wait(ANSWER_S * 2);
+    assert_eq!(scenario.event_names(), ["confirmed"]);
+    assert!(scenario.actions().is_empty());
+}
+
+#[test]
+fn when_nobody_answers_in_time_the_configured_default_holds() {
+    let mut stays = paused_by_us(cancelling);
+    stays.ask("household", "confirm", json!({}));
+    stays.wait(ANSWER_S * 3);
+    assert!(stays.actions().is_empty(), "it stays paused");
+    assert!(stays.incident()["answer_by"].is_null());
+    stays.ask("housemate", "confirm", json!({}));
+    assert_eq!(stays.actions().len(), 1, "and they may still decide");
+
+    let mut cancels = paused_by_us(|act| act.if_unanswered = Unanswered::Cancel);
+    cancels.wait(ANSWER_S - 1);
+    assert!(cancels.actions().is_empty());
+    cancels.wait(2);
+    assert_eq!(cancels.actions()[0].action, PrinterAction::Cancel);
+    cancels.answer_action(Ok(())).print_state(PrintState::Cancelled);
+    assert!(cancels.event_names().contains(&"cancelled"));
+}
+
+#[test]
+fn whoever_dismisses_resumes_disarms_or_snoozes_in_time_keeps_the_print() {
+    let mut worlds: Vec<Scenario> =
+        (0..4).map(|_| paused_by_us(|act| act.if_unanswered = Unanswered::Cancel)).collect();
+    worlds[0].ask("household", "dismiss", json!({}));
+    worlds[0].ask("housemate", "dismiss", json!({}));
+    worlds[1].print_state(PrintState::Printing);
+    worlds[2].ask("owner", "disarm", json!({}));
+    worlds[3].ask("owner", "snooze", json!({ "minutes": 60 }));
+    for world in &mut worlds {
+        world.wait(ANSWER_S * 3);
+        assert!(world.actions().is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_asked_about_a_pause_that_was_not_ours() {
+    let mut scenario = Scenario::in_veto_with(|setup| {
+        let act = &mut setup.printers.get_mut(&name("voron")).unwrap().act;
+        act.if_unanswered = Unanswered::Cancel;
+    });
+    scenario.print_state(PrintState::Paused);
+    assert!(scenario.incident()["answer_by"].is_null());
+    scenario.wait(ANSWER_S * 3);
+    assert!(scenario.actions().is_empty());
+}
+
+#[test]
+fn a_deadline_that_passes_while_the_printer_is_out_of_sight_waits_for_it() {
+    let mut scenario = paused_by_us(|act| act.if_unanswered = Unanswered::Cancel);
+    scenario.link_down().wait(ANSWER_S * 3);
+    assert!(scenario.actions().is_empty());
+    scenario.print_state(PrintState::Paused);
+    assert_eq!(scenario.actions()[0].action, PrinterAction::Cancel);
 }

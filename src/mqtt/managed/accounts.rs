@@ -18,8 +18,7 @@ use super::process::MosquittoError;
 use super::{DAEMON, Lock};
 use crate::core::authz::Grants;
 use crate::core::types::Name;
-use crate::mqtt::access::{self, Rule, Way};
-use crate::mqtt::topics::Base;
+use crate::mqtt::access::{Access, Rule, Way};
 
 /// The plugin's own topics; who may publish there may do everything.
 pub const CONTROL: &str = "$CONTROL/dynamic-security/v1";
@@ -168,7 +167,7 @@ impl Accounts {
     /// When the system gives no random bytes.
     pub fn settle(
         &mut self,
-        base: &Base,
+        access: &Access,
         secret: &SecretString,
         grants: &Grants,
     ) -> Result<(), MosquittoError> {
@@ -178,12 +177,12 @@ impl Accounts {
         };
         self.lists.clients.retain(|client| known(client["username"].as_str()));
         self.lists.roles.clear();
-        let mut own = access::of_daemon(base);
+        let mut own = access.of_daemon();
         let control = format!("{CONTROL}/#");
         own.extend([Way::Publish, Way::Read].map(|way| Rule { way, filter: control.clone() }));
         self.put(DAEMON, &own, Some(secret))?;
         for (name, grant) in &grants.0 {
-            self.put(name.as_str(), &access::of_client(base, name, grant), None)?;
+            self.put(name.as_str(), &access.of_client(name, grant), None)?;
         }
         Ok(())
     }

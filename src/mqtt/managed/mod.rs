@@ -29,7 +29,7 @@ pub use folder::{Folder, Lock, fresh_secret};
 pub use process::MosquittoError;
 pub use supervisor::{GrantsNow, check_ports, is_installed, supervise};
 
-use super::topics::Base;
+use super::access::Access;
 
 /// The daemon's user name at its own broker.
 pub const DAEMON: &str = "strandwatch";
@@ -45,8 +45,8 @@ pub struct Settings {
     pub lan_port: Option<u16>,
     /// The name or address that clients are told, and that stands in the certificate.
     pub host: String,
-    /// The daemon's base topic.
-    pub base: Base,
+    /// Who may publish and read what.
+    pub access: Access,
 }
 
 /// This host's name in its network: with `.local`, as most home networks know hosts by mDNS, unless it has a domain.

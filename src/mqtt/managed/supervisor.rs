@@ -108,7 +108,7 @@ async fn start(
         certificate::prepare(folder, &settings.host)?;
     }
     let mut accounts = Accounts::open(folder, held)?;
-    accounts.settle(&settings.base, &folder.secret()?, &grants.borrow().clone())?;
+    accounts.settle(&settings.access, &folder.secret()?, &grants.borrow().clone())?;
     accounts.save()?;
     write_private(&folder.config(), config(settings, &plugin).as_bytes())?;
     let mut process = Process::start(&folder.config(), Stdio::piped())?;

@@ -39,6 +39,9 @@ impl Machine {
         if matches!(command.as_str(), "RESTART" | "FIRMWARE_RESTART") {
             return Ok(Outcome::Restarts);
         }
+        if self.options.macros && self.console_gcode(&command, arguments) {
+            return Ok(Outcome::Done);
+        }
         if self.klippy != KlippyState::Ready {
             return Err(Refused(self.klippy_message.clone()));
         }
@@ -87,7 +90,7 @@ impl Machine {
 }
 
 /// The value of `NAME=value` or `NAME="value"` among a line's arguments.
-fn argument(arguments: &str, name: &str) -> Option<String> {
+pub(super) fn argument(arguments: &str, name: &str) -> Option<String> {
     let at = arguments.find(&format!("{name}="))? + name.len() + 1;
     let value = arguments.get(at..)?;
     match value.strip_prefix('"') {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::console::Console;
 use super::gcode::Macro;
 use super::print::{PARKED, Print};
 use super::{Comeback, Options, Pausing, Refused, Snapshot};
@@ -54,6 +55,7 @@ pub(super) struct Machine {
     pub(super) pausing: Pausing,
     /// Lines of G-code, oldest first.
     pub(super) log: Vec<String>,
+    pub(super) console: Console,
     coming_back: Option<(Duration, Comeback)>,
 }
 
@@ -74,6 +76,7 @@ impl Machine {
             pausing: Pausing::Works,
             coming_back: None,
             log: Vec::new(),
+            console: Console::default(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Machine {
     pub(super) fn advance(&mut self, passed: Duration) {
         self.event_time += passed.as_secs_f64();
         self.come_back(passed);
+        self.miss_answers();
         let mut left = passed.as_secs_f64() * self.options.speed;
         while left > 0.0 {
             let step = left.min(STEP_S);
@@ -167,6 +171,7 @@ impl Machine {
         self.job = None;
         self.homed = false;
         self.timelapse_parked = false;
+        (self.console.here, self.console.heard_by) = (false, None);
         self.cool();
     }
 

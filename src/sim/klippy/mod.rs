@@ -4,6 +4,7 @@
 //! print     what is printed, and where the head is at a given progress
 //! machine   the printer: heaters, job; moved on by time alone
 //! gcode     the commands it knows
+//! console   its console, and the macros of `klipper/strandwatch.cfg`
 //! objects   its state as Klipper's printer objects
 //! server    the socket: JSON messages that end with 0x03
 //! ```
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::core::types::{KlippyState, PrintObject, PrintState};
 
+mod console;
 mod gcode;
 mod machine;
 mod objects;
@@ -49,6 +51,8 @@ pub struct Options {
     pub startup: Duration,
     /// `idle_timeout.idle_timeout`, seconds.
     pub idle_timeout_s: f64,
+    /// Whether its configuration includes `klipper/strandwatch.cfg`.
+    pub macros: bool,
 }
 
 impl Options {
@@ -62,6 +66,7 @@ impl Options {
             update_interval: Duration::from_millis(250),
             startup: Duration::from_millis(300),
             idle_timeout_s: 600.0,
+            macros: true,
         }
     }
 }
@@ -187,6 +192,21 @@ impl SimulatedKlippy {
     /// Every line of G-code that was asked for, oldest first, with the macros that `pause_resume/*` run.
     pub fn gcode_log(&self) -> Vec<String> {
         self.shared.with(|machine| machine.log.clone())
+    }
+
+    /// Runs G-code as if it were typed in the console; macros that take a while are over at once.
+    pub fn type_gcode(&self, line: &str) -> Result<(), Refused> {
+        self.shared.with(|machine| {
+            if let gcode::Outcome::Runs(ran) = machine.gcode(line)? {
+                machine.finish(ran);
+            }
+            Ok(())
+        })
+    }
+
+    /// Every line that stood in the console, oldest first.
+    pub fn console(&self) -> Vec<String> {
+        self.shared.with(|machine| machine.console.lines.clone())
     }
 
     /// From now on pauses go so.

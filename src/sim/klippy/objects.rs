@@ -48,7 +48,16 @@ pub(super) fn all(machine: &Machine) -> Map<String, Value> {
         "gcode_macro TIMELAPSE_TAKE_FRAME": { "enable": true, "takingframe": machine.timelapse_parked },
     });
     match objects {
-        Value::Object(objects) => objects,
+        Value::Object(mut objects) => {
+            if machine.options.macros {
+                let variables = json!({
+                    "here": i32::from(machine.console.here),
+                    "waiting": i32::from(machine.console.heard_by.is_some()),
+                });
+                objects.insert("gcode_macro _STRANDWATCH".to_owned(), variables);
+            }
+            objects
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Map::new()
         }

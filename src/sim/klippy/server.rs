@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::console::Happening;
 use super::gcode::Outcome;
 use super::{Comeback, Order, Shared, objects};
 
@@ -143,6 +144,10 @@ struct Client {
     lines: BufReader<tokio::net::unix::OwnedReadHalf>,
     writer: OwnedWriteHalf,
     subscription: Option<Subscription>,
+    /// How console lines are sent, once subscribed to.
+    output: Option<Map<String, Value>>,
+    /// How calls of remote methods are sent, by method.
+    methods: Map<String, Value>,
     restarts: mpsc::Sender<()>,
 }
 
@@ -150,7 +155,15 @@ impl Client {
     fn new(stream: UnixStream, shared: Arc<Shared>, restarts: mpsc::Sender<()>) -> Self {
         let (reader, writer) = stream.into_split();
         let lines = BufReader::new(reader);
-        Self { shared, lines, writer, subscription: None, restarts }
+        Self {
+            shared,
+            lines,
+            writer,
+            subscription: None,
+            output: None,
+            methods: Map::new(),
+            restarts,
+        }
     }
 
     async fn serve(mut self) -> io::Result<()> {
@@ -158,8 +171,12 @@ impl Client {
         updates.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut running: FuturesUnordered<BoxFuture<'static, Value>> = FuturesUnordered::new();
         let mut message = Vec::new();
+        let mut happenings = self.shared.with(|machine| machine.console.happenings.subscribe());
         loop {
             tokio::select! {
+                happening = happenings.recv() => if let Ok(happening) = happening {
+                    self.tell(happening).await?;
+                },
                 read = self.lines.read_until(END, &mut message) => {
                     if read? == 0 {
                         return Ok(());
@@ -203,8 +220,16 @@ impl Client {
             }
             "objects/subscribe" => self.subscribe(&params),
             "gcode/help" => json!({ "PAUSE": "Pauses the current print" }),
-            // Nothing is ever printed on the console, and no remote method is called.
-            "register_remote_method" | "gcode/subscribe_output" => json!({}),
+            "register_remote_method" => {
+                let method =
+                    params.get("remote_method").and_then(Value::as_str).unwrap_or_default();
+                self.methods.insert(method.to_owned(), Value::Object(template(&params)));
+                json!({})
+            }
+            "gcode/subscribe_output" => {
+                self.output = Some(template(&params));
+                json!({})
+            }
             "query_endstops/status" => json!({ "x": "open", "y": "open", "z": "open" }),
             "emergency_stop" => {
                 self.shared.with(|machine| machine.shutdown("Shutdown due to webhooks request"));
@@ -270,6 +295,19 @@ impl Client {
         let answer = json!({ "eventtime": time, "status": known });
         self.subscription = Some(Subscription { wanted, template: template(params), known });
         answer
+    }
+
+    async fn tell(&mut self, happening: Happening) -> io::Result<()> {
+        let (template, params) = match happening {
+            Happening::Said(line) => (self.output.clone(), json!({ "response": line })),
+            Happening::Called(method, params) => {
+                let template = self.methods.get(&method).and_then(Value::as_object);
+                (template.cloned(), Value::Object(params))
+            }
+        };
+        let Some(mut message) = template else { return Ok(()) };
+        message.insert("params".into(), params);
+        self.send(&Value::Object(message)).await
     }
 
     async fn update(&mut self) -> io::Result<()> {

@@ -38,13 +38,14 @@ async fn a_request_arrives_with_its_sender_and_its_answer_goes_back_to_that_clie
             async move { owner.request("voron", "pause", &body("r1"), LONG).await.unwrap() },
         );
     let request = arrived(&mut daemon).await;
-    assert_eq!(request.principal.name(), &name("owner"));
+    let principal = request.sender.unwrap();
+    assert_eq!(principal.name(), &name("owner"));
     assert_eq!((request.printer.as_str(), request.command.as_str()), ("voron", "pause"));
     assert!(!request.retained);
     assert_eq!(serde_json::from_slice::<Value>(&request.payload).unwrap(), body("r1"));
     let answer = json!({ "id": "r1", "status": "refused", "reason": "no job" });
     daemon.bus.publish(Publication::Response {
-        client: request.principal.name().clone(),
+        client: principal.name().clone(),
         printer: request.printer,
         command: request.command,
         body: answer.clone(),
@@ -73,24 +74,31 @@ async fn a_client_cannot_publish_as_another_and_hears_so() {
     }
     send(&observer, "client/observer/request/voron/status", b"{}".to_vec(), PLAIN).await;
     let first = arrived(&mut daemon).await;
-    assert_eq!(first.principal.name(), &name("observer"), "nothing forged came before it");
+    assert_eq!(first.sender.unwrap().name(), &name("observer"), "nothing forged came before it");
     assert_eq!(first.command, "status");
 }
 
 #[tokio::test]
-async fn a_retained_request_is_known_as_such_live_and_replayed() {
-    let mut rig = Rig::start_with(|settings| settings.persistence = true).await;
-    let mut daemon = rig.daemon().await;
+async fn a_retained_request_is_known_as_such_live_and_replayed_and_is_taken_off_the_broker() {
+    let rig = Rig::start().await;
     let (owner, _) = rig.client("owner", &[]).await;
     let topic = "client/owner/request/voron/pause";
     send(&owner, topic, b"{\"id\":\"1\"}".to_vec(), RETAINED).await;
-    let live = arrived(&mut daemon).await;
-    assert!(live.retained, "forwarded while we were subscribed");
-    rig.stop().await;
-    rig.start_again().await;
+    // Only the daemon's own account may read it there.
+    let (_reader, mut kept) = rig.client("strandwatch", &["client/owner/request/#"]).await;
+    kept.until_reads(topic, "{\"id\":\"1\"}").await;
+    let mut daemon = rig.daemon().await;
     let replayed = arrived(&mut daemon).await;
     assert!(replayed.retained, "replayed on subscribing");
-    assert_eq!(replayed.payload, live.payload);
+    kept.until_reads(topic, "").await;
+    send(&owner, topic, b"{\"id\":\"2\"}".to_vec(), RETAINED).await;
+    let live = arrived(&mut daemon).await;
+    assert!(live.retained, "forwarded while we were subscribed");
+    kept.until_reads(topic, "").await;
+    let (_late, mut nothing) = rig.client("strandwatch", &["client/#", "status"]).await;
+    let first = soon("what is retained", nothing.next()).await.unwrap();
+    assert_eq!(first.topic, "strandwatch/status", "no request is left there");
+    daemon.up().await;
 }
 
 #[tokio::test]
