@@ -62,8 +62,10 @@ pub struct Exchange {
     pub command: Level,
 }
 
+type OfPrinter = fn(Name) -> Topic;
+
 /// What everybody with the right to view may read of a printer: below its level, and as a topic.
-const PUBLIC_OF_PRINTER: [(&str, fn(Name) -> Topic); 6] = [
+const PUBLIC_OF_PRINTER: [(&str, OfPrinter); 6] = [
     ("availability", Topic::Availability),
     ("state", Topic::State),
     ("incident", Topic::Incident),
