@@ -29,7 +29,7 @@ use crate::core::types::Name;
 use crate::mqtt::managed::MosquittoError;
 use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
-use crate::vision::annotate::{Notes, annotate, jpeg};
+use crate::vision::annotate::{Notes, annotate, frame_jpeg, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
 use crate::{camera, hass, moonraker};
 
@@ -134,6 +134,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         model,
         self_test_every: config.watch.self_test_every,
         annotate,
+        encode: Arc::new(|frame| frame_jpeg(frame).map_err(|error| error.to_string())),
         bus,
         store: store.clone(),
         configured: config.grants.clone(),
