@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 use strandwatch::mqtt::client::Received;
 use strandwatch::mqtt::fault::Fault;
-use strandwatch::mqtt::requester::Requester;
+use strandwatch::mqtt::requester::{RequestError, Requester};
 use strandwatch::mqtt::{Base, Broker, Login, Tls};
 use strandwatch::sim::stage::{BASE, Daemon};
 use tempfile::TempDir;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::mqtt::{LONG, name, soon};
-use super::stage::program;
+use super::stage::{fresh, program};
 use super::{free_port, rig};
 
 /// A configuration, its folder, its ports.
@@ -123,7 +123,7 @@ impl Own {
     /// Connects, as soon as the broker runs, and waits until the daemon takes commands.
     pub async fn connect(&self, credential: &Value) -> (Requester, Receiver<Received>) {
         let filters = base().daemon_filters();
-        let (requester, mut messages) = soon("the broker runs", async {
+        let (requester, messages) = soon("the broker runs", async {
             loop {
                 match self.try_connect(credential, &filters).await {
                     Ok(connected) => return connected,
@@ -135,8 +135,18 @@ impl Own {
             }
         })
         .await;
-        health(&mut messages, "the command plane is open", |health| {
-            health["command_plane"]["open"] == true
+        // What is retained may be an earlier daemon's word: only an answer shows that this one listens.
+        soon("the daemon takes commands", async {
+            for number in 0.. {
+                let body = fresh(&format!("knock {number}"));
+                let within = Duration::from_millis(500);
+                match requester.request("nowhere", "status", &body, within).await {
+                    Ok(answer) if !answer["reason"].as_str().unwrap().contains("closed") => return,
+                    Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Err(RequestError::Unanswered { .. }) => {}
+                    Err(error) => panic!("{error}\n{}", self.log()),
+                }
+            }
         })
         .await;
         (requester, messages)
