@@ -80,7 +80,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
-    /// Show what clients asked for
+    /// Give clients credentials and rights, list them, take them away, show what they asked for
     Client(client::Arguments),
     /// Show which part of a camera's picture counts
     Mask(mask::Arguments),
