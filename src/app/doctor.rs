@@ -16,6 +16,7 @@ use crate::config::Checked;
 use crate::core::audit;
 use crate::core::authz::Trust;
 use crate::core::types::{Decoding, KlippyState, LinkStatus, Name, SourceHealth, SourceReport};
+use crate::mqtt::managed;
 use crate::mqtt::requester::Requester;
 use crate::ports::{BrokerAudit, Clock, FrameSource, PrinterLink};
 
@@ -233,27 +234,34 @@ fn seen(width: u32, height: u32, report: &SourceReport) -> String {
 async fn broker_checks(config: &Checked) -> Vec<Finding> {
     let what = "broker";
     let Some(settings) = &config.mqtt else {
-        let detail = "none is configured: nobody hears of a failure; set mqtt.host";
+        let detail = "there is none (mqtt.broker is \"none\"): nobody hears of a failure";
         return vec![finding(what, Verdict::Warning, detail)];
     };
-    let address = format!("{}:{}", settings.host, settings.port);
-    if let Err(why) = probe_broker(config, settings).await {
-        return vec![finding(what, Verdict::Bad, why)];
-    }
-    let mut found = vec![match &settings.login {
-        Some(_) => finding(what, Verdict::Good, format!("{address} accepts our login")),
-        None => finding(what, Verdict::Warning, format!("{address} answers, without a login")),
-    }];
-    if config.grants.0.is_empty() {
-        let detail = "no client is configured: the command plane stays closed";
-        found.push(finding("broker: clients", Verdict::Warning, detail));
-    }
-    match wiring::auditor(config, settings) {
-        Ok(auditor) => {
-            let audit = auditor.audit().await;
-            found.extend(audit.0.iter().map(|check| of_audit(check, settings.trust)));
+    let mut found = vec![match wiring::managed_settings(config, settings) {
+        Ok(Some(own)) => own_broker_check(config, settings, &own).await,
+        Ok(None) => {
+            let address = format!("{}:{}", settings.host, settings.port);
+            match (probe_broker(config, settings).await, &settings.login) {
+                (Err(why), _) => finding(what, Verdict::Bad, why),
+                (Ok(()), Some(_)) => {
+                    finding(what, Verdict::Good, format!("{address} accepts our login"))
+                }
+                (Ok(()), None) => {
+                    finding(what, Verdict::Warning, format!("{address} answers, without a login"))
+                }
+            }
         }
-        Err(error) => found.push(finding(what, Verdict::Bad, error.to_string())),
+        Err(error) => finding(what, Verdict::Bad, error.to_string()),
+    }];
+    // Without a connection there is nothing to audit, and our own broker does not run without the daemon.
+    if probe_broker(config, settings).await.is_ok() {
+        match wiring::auditor(config, settings, &config.grants) {
+            Ok(auditor) => {
+                let audit = auditor.audit().await;
+                found.extend(audit.0.iter().map(|check| of_audit(check, settings.trust)));
+            }
+            Err(error) => found.push(finding(what, Verdict::Bad, error.to_string())),
+        }
     }
     if settings.trust == Trust::AnyLogin {
         let detail =
@@ -273,6 +281,46 @@ fn of_audit(found: &audit::Finding, trust: Trust) -> Finding {
             finding(what, Verdict::Bad, format!("{problem}. The command plane stays closed"))
         }
         Some(problem) => finding(what, Verdict::Warning, problem),
+    }
+}
+
+/// Our own broker runs where the daemon does; without a daemon, whether it could is what can be said.
+async fn own_broker_check(
+    config: &Checked,
+    settings: &crate::config::Mqtt,
+    own: &managed::Settings,
+) -> Finding {
+    let what = "broker";
+    if let Err(error) = managed::is_installed() {
+        return finding(what, Verdict::Bad, error.to_string());
+    }
+    match own.folder.is_held() {
+        Err(error) => finding(what, Verdict::Bad, error.to_string()),
+        Ok(false) => match managed::check_ports(own) {
+            Ok(()) => finding(
+                what,
+                Verdict::Good,
+                "its own one, not running as the daemon is not; mosquitto is installed and the ports are free",
+            ),
+            Err(error) => finding(what, Verdict::Bad, error.to_string()),
+        },
+        Ok(true) => match probe_broker(config, settings).await {
+            Ok(()) => {
+                let lan = own.lan_port.map_or_else(
+                    || "not open to the network".to_owned(),
+                    |port| format!("open to the network with TLS on port {port}"),
+                );
+                let detail = format!("its own one, runs on 127.0.0.1:{}, {lan}", own.local_port);
+                finding(what, Verdict::Good, detail)
+            }
+            Err(why) => finding(
+                what,
+                Verdict::Bad,
+                format!(
+                    "its own one does not answer: {why}; the daemon's log says what mosquitto said"
+                ),
+            ),
+        },
     }
 }
 

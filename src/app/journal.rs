@@ -190,6 +190,7 @@ pub struct Standing {
 enum Topic {
     CommandPlane,
     Audit,
+    Grants,
     Model,
     SelfTest,
     Source(Name, Name),
@@ -202,6 +203,7 @@ impl Standing {
         let topic = match input {
             Input::CommandPlane { .. } => Topic::CommandPlane,
             Input::Audited { .. } => Topic::Audit,
+            Input::Grants { .. } => Topic::Grants,
             Input::Model { .. } => Topic::Model,
             Input::SelfTest { .. } => Topic::SelfTest,
             Input::Source { printer, camera, .. } => Topic::Source(printer.clone(), camera.clone()),
@@ -220,7 +222,9 @@ impl Standing {
     /// decisions from here on; ids are counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
     pub fn of<'a>(&'a self, printer: &'a Name) -> impl Iterator<Item = &'a Input> {
         let about = move |topic: &Topic| match topic {
-            Topic::CommandPlane | Topic::Model | Topic::SelfTest => true,
+            Topic::CommandPlane | Topic::Audit | Topic::Grants | Topic::Model | Topic::SelfTest => {
+                true
+            }
             Topic::Source(of, _) | Topic::Printer(of) => of == printer,
         };
         self.inputs.iter().filter(move |(topic, _)| about(topic)).map(|(_, input)| input)

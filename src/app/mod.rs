@@ -5,6 +5,7 @@
 
 pub mod album;
 pub mod camera_task;
+pub mod clients;
 pub mod clock;
 pub mod core_task;
 pub mod daemon;
@@ -18,6 +19,7 @@ pub mod recorder;
 pub mod replay;
 pub mod scoring;
 pub mod screens;
+pub mod still;
 pub mod thin;
 pub mod watchdog;
 pub mod webcams;

@@ -179,6 +179,8 @@ fn concerns(input: &Input, name: &Name) -> bool {
         Input::Model { .. }
         | Input::SelfTest { .. }
         | Input::CommandPlane { .. }
+        | Input::Audited { .. }
+        | Input::Grants { .. }
         | Input::ActionAnswered { .. }
         | Input::SnapshotTaken { .. }
         | Input::Tick => true,

@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::bus::connect_bus;
-pub use self::bus::{auditor, bus_setup};
 use super::camera_task::Annotate;
+use super::clients;
 use super::clock::SystemClock;
 use super::daemon::{BusParts, Parts};
 use super::evidence::Evidence;
@@ -22,15 +21,19 @@ use super::persist::keys;
 use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
+use crate::core::authz::Grants;
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, ViewSetup, WatchSettings};
 use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
+use crate::mqtt::managed::MosquittoError;
 use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, frame_jpeg, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
 use crate::{camera, hass, moonraker};
+
+pub use bus::{access, auditor, bus_setup, managed_settings};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,9 @@ pub enum WiringError {
     /// The broker's settings make no sense.
     #[error("{0}")]
     Broker(String),
+    /// The folder of our own broker cannot be had.
+    #[error(transparent)]
+    OwnBroker(#[from] MosquittoError),
 }
 
 /// A daemon that is wired but not started, and what ends after it.
@@ -87,7 +93,8 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
     let store = SqliteStore::open(&config.store.path, OUTBOX_LIMIT)?;
     let links_token = CancellationToken::new();
     let link_tasks = TaskTracker::new();
-    let setup = core_setup(config, store.as_ref()).await?;
+    let grants = watch::Sender::new(clients::current(store.as_ref(), &config.grants).await?);
+    let setup = core_setup(config, store.as_ref(), grants.borrow().clone()).await?;
 
     let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
     let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
@@ -104,11 +111,15 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         links.insert(printer.name.clone(), link);
     }
     let bus = match &config.mqtt {
-        Some(mqtt) => Some(connect_bus(config, mqtt, &store, &links_token, &link_tasks)?),
+        Some(mqtt) => {
+            let grants = grants.subscribe();
+            Some(bus::connect(config, mqtt, grants, &store, &links_token, &link_tasks)?)
+        }
         None => None,
     };
     if let (Some(BusParts { bus, .. }), Some(mqtt)) = (&bus, &config.mqtt) {
-        let devices = home_assistant::devices(config, &bus_setup(config, mqtt)?.base);
+        let devices =
+            home_assistant::devices(config, &grants.borrow(), &bus_setup(config, mqtt)?.base);
         let cancel = links_token.clone();
         link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
     }
@@ -126,6 +137,8 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         encode: Arc::new(|frame| frame_jpeg(frame).map_err(|error| error.to_string())),
         bus,
         store: store.clone(),
+        configured: config.grants.clone(),
+        grants,
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
     };
     Ok(Wired { parts, store, links: links_token, link_tasks })
@@ -175,10 +188,12 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
         },
         clear_interval_ms: millis(config.watch.clear_interval),
         suspect_interval_ms: millis(config.watch.suspect_interval),
+        blind_alert_after_ms: millis(config.watch.blind_alert_after),
     };
     let act = ActSettings {
         armed: config.act.armed,
         on_failure: config.act.on_failure,
+        on_blind: config.act.on_blind,
         veto_ms: millis(config.act.veto),
         votes_needed: config.act.votes_needed,
         on_confirmed: config.act.on_confirmed,
@@ -190,7 +205,11 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
     (watch, act)
 }
 
-async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+async fn core_setup(
+    config: &Checked,
+    store: &SqliteStore,
+    grants: Grants,
+) -> Result<Setup, WiringError> {
     let (watch, act) = judgement(config);
     let mut printers = BTreeMap::new();
     for printer in &config.printers {
@@ -205,13 +224,13 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory, views });
     }
     let mut answered = BTreeMap::new();
-    for client in config.grants.0.keys() {
+    for client in grants.0.keys() {
         if let Some(ids) = remembered(store, &keys::answered(client)).await? {
             answered.insert(client.clone(), ids);
         }
     }
     let boot = format!("{:08x}", rand::random::<u32>());
-    Ok(Setup { boot, printers, grants: config.grants.clone(), answered })
+    Ok(Setup { boot, printers, grants, answered })
 }
 
 /// A document of the store; one that an older version wrote otherwise is left aside, loudly.

@@ -125,6 +125,7 @@ impl Core {
             }
             Input::CommandPlane { closed } => self.closed = closed,
             Input::Audited { audit } => self.on_audited(now, audit.problems()),
+            Input::Grants { grants } => self.grants = grants,
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
                     printer.on_action_answered(now, id, &outcome);

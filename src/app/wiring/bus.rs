@@ -1,7 +1,8 @@
-//! The bus and who tests its broker, from the configuration.
+//! The bus: the broker of our own or of the user's, and the connection to it.
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -9,25 +10,32 @@ use super::WiringError;
 use crate::app::daemon::BusParts;
 use crate::app::health::BusFacts;
 use crate::config::{self, Checked};
-use crate::mqtt;
+use crate::core::authz::Grants;
+use crate::mqtt::access::{Access, Home};
+use crate::mqtt::{self, managed};
+use crate::ports::BrokerHealth;
 use crate::store::SqliteStore;
 
-/// Connects the bus.
-pub(super) fn connect_bus(
+/// Connects to the broker, and runs it first if it is to be our own.
+pub(super) fn connect(
     config: &Checked,
     settings: &config::Mqtt,
+    grants: watch::Receiver<Grants>,
     store: &Arc<SqliteStore>,
     cancel: &CancellationToken,
     tracker: &TaskTracker,
 ) -> Result<BusParts, WiringError> {
     let setup = bus_setup(config, settings)?;
+    let has_login = setup.broker.login.is_some();
+    let broker = managed_settings(config, settings)?.map(|settings| {
+        let (health, told) = watch::channel(BrokerHealth::Starting);
+        let supervise = managed::supervise(settings, grants.clone(), health, cancel.clone());
+        tracker.spawn(supervise);
+        told
+    });
     let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
-    let facts = BusFacts {
-        trust: settings.trust,
-        has_login: settings.login.is_some(),
-        clients: config.grants.0.len(),
-    };
-    let auditor = Arc::new(auditor(config, settings)?);
+    let auditor = Arc::new(auditor(config, settings, &grants.borrow())?);
+    let facts = BusFacts { trust: settings.trust, has_login, grants, broker };
     Ok(BusParts { bus, requests, facts, auditor })
 }
 
@@ -35,17 +43,18 @@ pub(super) fn connect_bus(
 pub fn auditor(
     config: &Checked,
     settings: &config::Mqtt,
+    grants: &Grants,
 ) -> Result<mqtt::audit::Auditor, WiringError> {
     let mqtt::Setup { broker, base, .. } = bus_setup(config, settings)?;
+    let canary = match managed_settings(config, settings)? {
+        Some(own) => Some(own.folder.canary_login()?),
+        None => settings.canary.as_ref().map(broker_login),
+    };
     // Moonraker's own name on a broker is its host's, unless it is told otherwise.
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Ok(mqtt::audit::Auditor::new(mqtt::audit::Plan {
-        broker,
-        base,
-        canary: settings.canary.as_ref().map(broker_login),
-        clients: config.grants.0.keys().cloned().collect(),
-        instances: vec![host],
-    }))
+    let clients = grants.0.keys().cloned().collect();
+    let instances = vec![host];
+    Ok(mqtt::audit::Auditor::new(mqtt::audit::Plan { broker, base, canary, clients, instances }))
 }
 
 fn broker_login(login: &config::Login) -> mqtt::Login {
@@ -57,25 +66,54 @@ fn broker_login(login: &config::Login) -> mqtt::Login {
 
 /// How to reach the broker.
 pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setup, WiringError> {
-    let broker = mqtt::Broker {
-        host: settings.host.clone(),
-        port: settings.port,
-        tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
-        login: settings.login.as_ref().map(broker_login),
+    let broker = match managed_settings(config, settings)? {
+        Some(own) => own.folder.daemon_login(own.local_port)?,
+        None => mqtt::Broker {
+            host: settings.host.clone(),
+            port: settings.port,
+            tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
+            login: settings.login.as_ref().map(broker_login),
+        },
     };
-    let base = mqtt::Base::parse(&settings.base)
-        .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
+    // Clients of our own broker cannot know the daemon's session by name, and so cannot push it off.
+    let client_id = match settings.managed {
+        Some(_) => format!("{}-{:016x}", settings.client_id, rand::random::<u64>()),
+        None => settings.client_id.clone(),
+    };
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
     let birth = config.home_assistant.as_ref().map(|home| home.birth_topic.clone());
     let keys = mqtt::Keys::default();
     keys.set(settings.keys.clone());
     let identity = mqtt::Identity { trust: settings.trust, keys };
-    Ok(mqtt::Setup {
-        broker,
-        client_id: settings.client_id.clone(),
-        base,
-        printers,
-        identity,
-        birth,
-    })
+    Ok(mqtt::Setup { broker, client_id, base: base(settings)?, printers, identity, birth })
+}
+
+fn base(settings: &config::Mqtt) -> Result<mqtt::Base, WiringError> {
+    mqtt::Base::parse(&settings.base)
+        .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))
+}
+
+/// How our own broker is to be, if it is to be our own.
+pub fn managed_settings(
+    config: &Checked,
+    settings: &config::Mqtt,
+) -> Result<Option<managed::Settings>, WiringError> {
+    let Some(own) = &settings.managed else { return Ok(None) };
+    Ok(Some(managed::Settings {
+        folder: managed::Folder::new(own.folder.clone()),
+        local_port: settings.port,
+        lan_port: own.lan_port,
+        host: own.public_host.clone().unwrap_or_else(managed::host_name),
+        access: access(config, settings)?,
+    }))
+}
+
+/// Who may publish and read what.
+pub fn access(config: &Checked, settings: &config::Mqtt) -> Result<Access, WiringError> {
+    let home = config.home_assistant.as_ref().map(|home| Home {
+        client: home.client.clone(),
+        discovery_prefix: home.discovery_prefix.clone(),
+        birth_topic: home.birth_topic.clone(),
+    });
+    Ok(Access { base: base(settings)?, home })
 }

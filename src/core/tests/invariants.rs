@@ -125,6 +125,7 @@ impl<'a> Watchers<'a> {
             }
             Input::SelfTest { .. }
             | Input::Audited { .. }
+            | Input::Grants { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => {}

@@ -7,13 +7,13 @@ use serde_json::Value;
 use strandwatch::app::clock::SystemClock;
 use strandwatch::app::health::{BusFacts, Health};
 use strandwatch::core::audit::{Audit, Outcome};
-use strandwatch::core::authz::Trust;
+use strandwatch::core::authz::{Grant, Grants, Right, Trust};
 use strandwatch::core::contract::Input;
 use strandwatch::mqtt::Base;
 use strandwatch::mqtt::audit::{Auditor, Plan};
 use strandwatch::mqtt::wire::{Delivery, Qos};
 use strandwatch::ports::BrokerAudit;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::mqtt::{Daemon, Rig, base, name, soon};
@@ -162,7 +162,9 @@ impl Watched {
     async fn begin(rig: &Rig, trust: Trust) -> Self {
         let daemon = rig.daemon().await;
         let (sender, inputs) = mpsc::channel(64);
-        let facts = BusFacts { trust, has_login: true, clients: 1 };
+        let grant = Grant { rights: [Right::View].into(), printers: None };
+        let (_, grants) = watch::channel(Grants([(name("owner"), grant)].into()));
+        let facts = BusFacts { trust, has_login: true, grants, broker: None };
         let auditor = Arc::new(Auditor::new(plan(rig)));
         let (bus, clock) = (daemon.bus.clone(), Arc::new(SystemClock::new()));
         let cancel = CancellationToken::new();
