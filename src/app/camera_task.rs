@@ -60,6 +60,9 @@ pub struct Orders {
     pub pictures: mpsc::Receiver<PictureRequest>,
 }
 
+/// How often the picture as a whole is compared with what it was.
+const VIEW_EVERY: Duration = Duration::from_secs(10);
+
 /// How often a camera that gives no frames is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -67,6 +70,7 @@ impl CameraTask {
     /// Works until cancelled.
     pub async fn run(self, mut orders: Orders, cancel: CancellationToken) {
         let mut last: Option<(Arc<Frame>, FrameScore)> = None;
+        let mut view_due = Instant::now();
         let mut due = Instant::now();
         loop {
             let interval = *orders.interval.borrow_and_update();
@@ -83,7 +87,7 @@ impl CameraTask {
                 Some(request) = orders.pictures.recv() => {
                     self.picture(request, last.as_ref(), &cancel).await;
                 }
-                scored = self.capture_and_score(due), if interval.is_some() => {
+                scored = self.capture_and_score(due, &mut view_due), if interval.is_some() => {
                     let pace = interval.unwrap_or(ASK_AGAIN);
                     match scored {
                         Some(scored) => {
@@ -97,11 +101,15 @@ impl CameraTask {
         }
     }
 
-    async fn capture_and_score(&self, due: Instant) -> Option<(Arc<Frame>, FrameScore)> {
+    async fn capture_and_score(
+        &self,
+        due: Instant,
+        view_due: &mut Instant,
+    ) -> Option<(Arc<Frame>, FrameScore)> {
         tokio::time::sleep_until(due).await;
         // Why there is no frame, or no score, is in the camera's report and in the model's state.
         let frame = Arc::new(self.source.capture().await.ok()?);
-        let score = match self.scorer.score(frame.clone()).await {
+        let mut score = match self.scorer.score(frame.clone()).await {
             // What the journal can hold exactly is what the core decides on.
             Ok(score) => score.quantised(),
             Err(why) => {
@@ -109,6 +117,12 @@ impl CameraTask {
                 return None;
             }
         };
+        // It is compared at this pace, and the journal stays short.
+        if Instant::now() < *view_due {
+            score.view = None;
+        } else {
+            *view_due = Instant::now() + VIEW_EVERY;
+        }
         let input = Input::Score {
             printer: self.printer.clone(),
             camera: self.camera.clone(),

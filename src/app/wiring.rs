@@ -20,7 +20,7 @@ use super::persist::keys;
 use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
-use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
+use crate::core::contract::{ActSettings, PrinterSetup, Setup, ViewSetup, WatchSettings};
 use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
@@ -193,7 +193,13 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
     for printer in &config.printers {
         let memory = remembered(store, &keys::memory(&printer.name)).await?;
         let cameras = printer.cameras.iter().map(|camera| camera.name.clone()).collect();
-        printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory });
+        let mut views = BTreeMap::new();
+        for camera in &printer.cameras {
+            let clutter = remembered(store, &keys::clutter(&printer.name, &camera.name)).await?;
+            let (masks, bed) = (camera.masks.clone(), camera.bed);
+            views.insert(camera.name.clone(), ViewSetup { masks, bed, clutter });
+        }
+        printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory, views });
     }
     let mut answered = BTreeMap::new();
     for client in config.grants.0.keys() {
