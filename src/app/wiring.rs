@@ -107,6 +107,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
     };
     if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
         let devices = home_assistant::devices(config, &bus_setup(config, mqtt)?.base);
+        let devices = tokio::sync::watch::channel(devices).1;
         let cancel = links_token.clone();
         link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
     }

@@ -2,4 +2,5 @@
 
 mod golden;
 mod life;
+mod real;
 mod rules;
