@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::album::{Album, Encode};
 use super::evidence::Evidence;
 use super::scoring::SharedScorer;
 use crate::core::contract::Input;
@@ -48,6 +49,8 @@ pub struct CameraTask {
     pub bus: Option<Arc<dyn Bus>>,
     /// Draws.
     pub annotate: Annotate,
+    /// Makes a JPEG of a frame as it is.
+    pub encode: Encode,
     /// Keeps pictures of incidents.
     pub evidence: Evidence,
 }
@@ -72,6 +75,7 @@ impl CameraTask {
         let mut last: Option<(Arc<Frame>, FrameScore)> = None;
         let mut view_due = Instant::now();
         let mut due = Instant::now();
+        let mut album = Album::new(self.encode.clone(), self.evidence.clone());
         loop {
             let interval = *orders.interval.borrow_and_update();
             self.source.set_wanted(interval.is_some());
@@ -85,6 +89,9 @@ impl CameraTask {
                     due = due.min(Instant::now() + orders.interval.borrow().unwrap_or_default());
                 }
                 Some(request) = orders.pictures.recv() => {
+                    if let PictureRequest::Failure { incident } = &request {
+                        album.begin_incident(incident).await;
+                    }
                     self.picture(request, last.as_ref(), &cancel).await;
                 }
                 scored = self.capture_and_score(due, &mut view_due), if interval.is_some() => {
@@ -92,6 +99,7 @@ impl CameraTask {
                     match scored {
                         Some(scored) => {
                             due = (due + pace).max(Instant::now());
+                            album.look(&scored.0).await;
                             last = Some(scored);
                         }
                         None => due = Instant::now() + pace.min(ASK_AGAIN),
@@ -188,7 +196,7 @@ impl CameraTask {
         let drawing = tokio::task::spawn_blocking(move || {
             let jpeg = annotate(&frame, &score, &caption)?;
             if let Some(incident) = incident {
-                evidence.keep_picture(&incident, &jpeg);
+                evidence.keep_picture(&incident, "alert", &jpeg);
             }
             Ok(jpeg)
         });

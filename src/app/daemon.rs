@@ -10,13 +10,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::album::Encode;
 use super::camera_task::{Annotate, CameraTask, Orders};
+use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
+use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
+use super::thin::Thinner;
 use super::{persist, screens, watchdog};
 use crate::core::Core;
+use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store};
@@ -39,11 +44,17 @@ pub struct Parts {
     pub self_test_every: Duration,
     /// Draws what was seen.
     pub annotate: Annotate,
+    /// Makes a JPEG of a frame as it is.
+    pub encode: Encode,
     /// The bus and its requests, if there is one.
     pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
-    /// Keeps pictures and the journal.
+    /// The configuration's clients.
+    pub configured: Grants,
+    /// Every client's grant, told to those who must know.
+    pub grants: watch::Sender<Grants>,
+    /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
 }
 
@@ -98,6 +109,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             scores: scores.clone(),
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
+            encode: parts.encode.clone(),
             evidence: parts.evidence.clone(),
         };
         let its_orders = Orders { interval: interval_orders, pictures: picture_orders };
@@ -126,6 +138,13 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     if let (Some(bus), Some(facts)) = (&bus, facts) {
         tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
     }
+    tracker.spawn(clients::follow(
+        parts.store.clone(),
+        parts.configured,
+        parts.grants,
+        inputs.clone(),
+        cancel.clone(),
+    ));
     tracker.spawn(watchdog::run(
         parts.clock.clone(),
         heartbeat.clone(),
@@ -140,7 +159,8 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let persisting =
         tokio::spawn(persist::run(durable_queue, parts.store.clone(), bus.clone(), act));
     let core_task = CoreTask {
-        journal: parts.evidence.begin_journal(&parts.setup),
+        recorder: Recorder::new(parts.evidence.clone(), parts.setup.clone()),
+        thinner: Thinner::default(),
         core: Core::new(parts.setup),
         clock: parts.clock.clone(),
         bus: bus.clone(),

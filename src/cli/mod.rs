@@ -5,18 +5,23 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod calibrate;
 mod check;
 mod client;
 mod demo;
 mod doctor;
 mod eval;
 mod log;
+mod mask;
 mod model;
 pub mod output;
 mod pictures;
+mod replay;
 mod run;
 mod score;
 mod simulate;
+mod tune;
+mod view;
 
 /// How a command ends; the number is the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +80,20 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
-    /// Show what clients asked for
+    /// Give clients credentials and rights, list them, take them away, show what they asked for
     Client(client::Arguments),
+    /// Show which part of a camera's picture counts
+    Mask(mask::Arguments),
+    /// Mark where the bed lies in a camera's picture, so that a failure can be told to be one object's
+    Calibrate(calibrate::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
     Eval(eval::Arguments),
+    /// Decide recorded prints, videos or pictures again, with other settings
+    Replay(replay::Arguments),
+    /// Propose settings from this printer's own prints and the answers to its alerts
+    Tune(tune::Arguments),
     /// Judge the rules on whole simulated prints: failures found, how fast, and false alarms per 100 hours
     Simulate(simulate::Arguments),
     /// Measure frames per second, CPU per frame by stage, and memory
@@ -95,8 +108,12 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Client(arguments) => client::run(arguments),
+        Command::Mask(arguments) => mask::run(arguments),
+        Command::Calibrate(arguments) => calibrate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Tune(arguments) => tune::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

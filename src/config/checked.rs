@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::raw::{LogFormat, LogLevel, UrlKind};
 use crate::core::authz::{Grants, Trust};
 use crate::core::command::ActionChoice;
+use crate::core::contract::OnBlind;
 use crate::core::geometry::BedView;
 use crate::core::incident::Unanswered;
 use crate::core::types::Name;
@@ -133,6 +134,8 @@ pub struct Watch {
     pub correlation_time: Duration,
     /// Between two self-tests.
     pub self_test_every: Duration,
+    /// How long nothing may be seen of a print before people are told to look.
+    pub blind_alert_after: Duration,
     /// The model's name in the manifest; `None` is the manifest's `default`.
     pub model: Option<String>,
     /// The folder with the manifest; `None` is the one that came with Strandwatch.
@@ -162,6 +165,8 @@ pub struct Act {
     pub armed: bool,
     /// What to do.
     pub on_failure: ActionChoice,
+    /// What to do when nothing has been seen of a print for too long.
+    pub on_blind: OnBlind,
     /// Time for people to dismiss before it acts; may be zero.
     pub veto: Duration,
     /// How many clients must agree, at least 1.
@@ -199,6 +204,19 @@ pub struct Mqtt {
     pub canary: Option<Login>,
     /// Keys of the clients that sign their requests.
     pub keys: BTreeMap<Name, SecretString>,
+    /// The broker is our own; then it is reached over loopback, and our login there is not in the configuration.
+    pub managed: Option<Managed>,
+}
+
+/// A broker of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Managed {
+    /// Its folder; may not be there yet.
+    pub folder: PathBuf,
+    /// The port for everybody else, with TLS; `None` opens none.
+    pub lan_port: Option<u16>,
+    /// What clients are told; `None` is this host's name.
+    pub public_host: Option<String>,
 }
 
 /// How the broker's certificate is trusted.
@@ -256,14 +274,27 @@ impl Checked {
                 "tells people of a failure and does not act".to_owned()
             }
             (true, ActionChoice::Pause) => "pauses the print on a failure".to_owned(),
+            (true, ActionChoice::ExcludeObject) => {
+                "excludes the object that fails, or pauses where that cannot be told".to_owned()
+            }
             (true, ActionChoice::Cancel) => "cancels the print on a failure".to_owned(),
         });
         lines.push(self.mqtt.as_ref().map_or_else(
             || {
-                "has no bus, as mqtt.host is not set: it watches and acts, tells nobody, takes no commands"
+                "has no bus, as mqtt.broker is \"none\": it watches and acts, tells nobody, takes no commands"
                     .to_owned()
             },
             |mqtt| {
+                if let Some(managed) = &mqtt.managed {
+                    let lan = managed.lan_port.map_or_else(
+                        || "no port for the network".to_owned(),
+                        |port| format!("port {port} with TLS for the network"),
+                    );
+                    return format!(
+                        "runs its own broker: 127.0.0.1:{} for this host, {lan}, below {}/",
+                        mqtt.port, mqtt.base
+                    );
+                }
                 let tls = if mqtt.tls.is_some() { "with TLS" } else { "without TLS" };
                 format!("speaks to the broker {}:{} {tls}, below {}/", mqtt.host, mqtt.port, mqtt.base)
             },

@@ -6,12 +6,12 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use strandwatch::core::event::EventKind;
-use strandwatch::core::types::PrintState;
+use strandwatch::core::types::{PrintState, SourceFault};
 use strandwatch::mqtt::wire::{Delivery, Qos};
 use strandwatch::sim::klippy::Pausing;
 use strandwatch::sim::stage::{BASE, Daemon};
 
-use crate::support::stage::{PATIENCE, Stage, ask, fresh, program, unix_now};
+use crate::support::stage::{PATIENCE, Stage, Trouble, ask, fresh, program, unix_now};
 use crate::support::{Child, rig, wait_for};
 
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -203,6 +203,32 @@ async fn a_camera_that_goes_away_reads_blind_never_clear_and_comes_back_by_itsel
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_freezes_or_goes_black_is_said_to_show_nothing_and_recovers_by_itself() {
+    let stage = Stage::set(&["voron"], &[]).await;
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    let printer = &stage.printers[0];
+    printer.prints("part.gcode");
+    watcher.state("voron", "clear while watched", |state| state["verdict"] == "clear").await;
+    for (trouble, expected) in
+        [(Trouble::Frozen(None), SourceFault::Frozen), (Trouble::Dark, SourceFault::Dark)]
+    {
+        printer.camera_has(trouble);
+        let blind = watcher.event("voron", "blind").await;
+        let EventKind::Blind { fault, .. } = &blind else { panic!("{blind:?}") };
+        assert_eq!(*fault, Some(expected), "{blind:?}");
+        let state = watcher.state("voron", "the state says so", |state| state["watch"] == "blind");
+        assert_eq!(state.await["verdict"], "unknown");
+        printer.camera_has(Trouble::None);
+        watcher.event("voron", "watching").await;
+        watcher.state("voron", "clear again", |state| state["verdict"] == "clear").await;
+    }
+    let named = watcher.names_of("voron");
+    assert!(!named.contains(&"suspect"), "{named:?}");
+    ends_well(daemon, &stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whether_killed_or_stopped_the_bus_hears_of_it_and_a_restart_goes_on_watching() {
     let stage = Stage::set(&["voron"], &[]).await;
     let mut watcher = stage.watcher().await;
@@ -269,7 +295,8 @@ fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("strandwatch.toml");
     let store = folder.path().join("strandwatch.db");
-    std::fs::write(&config, format!("[store]\npath = {store:?}\n")).unwrap();
+    std::fs::write(&config, format!("[store]\npath = {store:?}\n[mqtt]\nbroker = \"none\"\n"))
+        .unwrap();
     let socket = folder.path().join("notify");
     let systemd = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     systemd.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -4,9 +4,11 @@ mod actions;
 mod commands;
 mod describe;
 mod life;
+mod object;
 mod pace;
 mod question;
 mod screen;
+mod sight;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use self::commands::Asked;
 use self::pace::Pace;
 use self::screen::Screen;
+use self::sight::Blindness;
 
 use super::action::Pending;
 use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
@@ -136,6 +139,7 @@ pub struct Printer {
     snapshots: Vec<SnapshotTicket>,
     snoozed_until: Option<Moment>,
     watch: Watch,
+    blind: Option<Blindness>,
     model: Option<String>,
     model_fault: Option<String>,
     self_test_passed: Option<bool>,
@@ -187,6 +191,7 @@ impl Printer {
             snapshots: Vec::new(),
             snoozed_until: None,
             watch: Watch::Off,
+            blind: None,
             model: None,
             model_fault: None,
             self_test_passed: None,
@@ -229,7 +234,7 @@ impl Printer {
         self.step_incident(now, next_id);
         self.settle_question(now, next_id);
         self.sample(now);
-        self.judge_watch(now);
+        self.judge_watch(now, next_id);
         self.describe(now);
         self.keep_prompt();
         self.remember();
@@ -254,6 +259,7 @@ impl Printer {
             .chain(self.snoozed_until.map(|until| until.mono_ms))
             .chain(self.snapshots.iter().map(|open| open.until_ms))
             .chain(self.stale_deadlines_ms())
+            .chain(self.blind_deadline_ms())
             .filter(|&deadline| deadline > after_ms)
             .min()
     }
