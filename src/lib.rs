@@ -18,7 +18,7 @@
 //!
 //! # The dependency rule
 //! `main -> cli -> app -> adapters -> ports -> core`, one way. Adapters ([`moonraker`], [`camera`], [`vision`],
-//! [`mqtt`], [`store`], [`config`]) never import each other; only [`app::wiring`], [`app::doctor`] and [`cli`] name
+//! [`mqtt`], [`hass`], [`store`], [`config`]) never import each other; only [`app::wiring`], [`app::doctor`] and [`cli`] name
 //! them. [`sim`] is used by `demo`, `bench` and the tests, never by the daemon. `tests/it/structure.rs` guards all of this.
 //!
 //! # Where do I add …
@@ -29,6 +29,7 @@
 //! | a config key | one field of `config/raw.rs` with its doc comment; `config/reference.toml` follows |
 //! | a kind of camera | one file below `camera/kind/` and one variant of [`camera::SourceKind`] |
 //! | a kind of model | one variant of the manifest's `kind`, decoded in `vision/postprocess.rs` |
+//! | an entity of Home Assistant | one row of [`hass::entities::ENTITIES`]; a button is part of its command's row |
 //! | a topic | one variant of [`mqtt::topics::Topic`], one row of [`mqtt::wire::delivery`] |
 //! | a rule | one file below `core/detect/`, one variant of [`core::detect::Rule`] |
 //! | a subcommand | one file below `cli/` |
@@ -43,6 +44,7 @@ pub mod camera;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod hass;
 pub mod moonraker;
 pub mod mqtt;
 pub mod ports;

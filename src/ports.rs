@@ -201,6 +201,13 @@ pub trait Bus: Send + Sync {
     /// bounded queue, the oldest dropped and logged when it is full.
     fn publish(&self, publication: Publication);
 
+    /// Publishes a retained document on a whole topic outside the base, or clears it, and again after each reconnection.
+    /// Done when the broker has taken it, however long that takes; dropping the future changes nothing.
+    fn announce(&self, topic: String, document: Option<serde_json::Value>) -> BoxFuture<'_, ()>;
+
+    /// How often Home Assistant has said that it started.
+    fn births(&self) -> watch::Receiver<u64>;
+
     /// Tells the bus that the outbox has grown.
     fn outbox_grew(&self);
 

@@ -1,5 +1,7 @@
 //! From the checked configuration to a running daemon: the only place that names adapters.
 
+pub mod home_assistant;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,13 +21,14 @@ use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
+use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, moonraker, mqtt};
+use crate::{camera, hass, moonraker, mqtt};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,11 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         Some(mqtt) => Some(connect_bus(config, mqtt, &store, &links_token, &link_tasks)?),
         None => None,
     };
+    if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
+        let devices = home_assistant::devices(config, &bus_setup(config, mqtt)?.base);
+        let cancel = links_token.clone();
+        link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
+    }
     let model = Arc::new(OnnxLoader::new(model_options(config)));
     let annotate = annotator(model.clone());
     let parts = Parts {
@@ -147,7 +155,8 @@ pub fn link_setup(printer: &config::Printer) -> moonraker::Setup {
     }
 }
 
-async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+/// How printers are watched and acted upon by this configuration.
+pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
     let (rule, tsd_sensitivity) = match config.watch.rule {
         config::Rule::Evidence => (Rule::Evidence, 1.0),
         config::Rule::Tsd { sensitivity } => (Rule::Tsd, sensitivity),
@@ -159,6 +168,7 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
             act_false_alarms_per_100h: config.watch.false_alarms_per_100h,
             alert_false_alarms_per_100h: config.watch.alert_false_alarms_per_100h,
             tsd_sensitivity,
+            consecutive: ConsecutiveSettings::default(),
         },
         clear_interval_ms: millis(config.watch.clear_interval),
         suspect_interval_ms: millis(config.watch.suspect_interval),
@@ -174,6 +184,11 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
+    (watch, act)
+}
+
+async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+    let (watch, act) = judgement(config);
     let mut printers = BTreeMap::new();
     for printer in &config.printers {
         let memory = remembered(store, &keys::memory(&printer.name)).await?;
@@ -371,10 +386,18 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
     let base = mqtt::Base::parse(&settings.base)
         .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
     let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
+    let birth = config.home_assistant.as_ref().map(|home| home.birth_topic.clone());
     let keys = mqtt::Keys::default();
     keys.set(settings.keys.clone());
     let identity = mqtt::Identity { trust: settings.trust, keys };
-    Ok(mqtt::Setup { broker, client_id: settings.client_id.clone(), base, printers, identity })
+    Ok(mqtt::Setup {
+        broker,
+        client_id: settings.client_id.clone(),
+        base,
+        printers,
+        identity,
+        birth,
+    })
 }
 
 /// Loads the configured model.

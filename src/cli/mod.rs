@@ -16,6 +16,7 @@ pub mod output;
 mod pictures;
 mod run;
 mod score;
+mod simulate;
 
 /// How a command ends; the number is the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,8 @@ enum Command {
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
     Eval(eval::Arguments),
+    /// Judge the rules on whole simulated prints: failures found, how fast, and false alarms per 100 hours
+    Simulate(simulate::Arguments),
     /// Measure frames per second, CPU per frame by stage, and memory
     Bench(bench::Arguments),
 }
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Client(arguments) => client::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };
     let exit = outcome.unwrap_or_else(|failure| {

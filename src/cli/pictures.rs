@@ -71,7 +71,7 @@ impl Progress {
     pub fn new(total: u64, what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template(&format!(
-            "{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec:.1}}, {{eta}} left"
+            "{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec:.1}}, {{eta}} left {{msg}}"
         ));
         if let Ok(style) = style {
             bar.set_style(style);
@@ -82,6 +82,12 @@ impl Progress {
     /// The same, with a line each tenth of the way where there is no terminal: for work that says nothing else.
     pub fn with_lines(total: u64, what: &'static str) -> Self {
         Self { lines: true, ..Self::new(total, what) }
+    }
+
+    /// The same, saying which of several such things is under way.
+    pub fn described(self, which: &str) -> Self {
+        self.bar.set_message(which.to_owned());
+        self
     }
 
     /// One more is done.

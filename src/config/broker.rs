@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::check::{Context, name};
-use super::checked::{Login, Mqtt, Tls};
+use super::checked::{HomeAssistant, Login, Mqtt, Tls};
 use super::problem::{Key, nearest};
 use super::raw;
 use super::shape::one_of;
@@ -171,14 +171,49 @@ fn check_trust(
 }
 
 fn base(context: &mut Context<'_>, key: &Key, base: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
-    if base.len() <= 128 && base.split('/').all(is_level) {
+    if is_topic(base) {
         return Some(base.to_owned());
     }
     let why = "must be levels of letters, digits, _, - and . joined by /, such as home/printers";
     context.error(key, why, "write base = \"strandwatch\"");
     None
+}
+
+/// Whether every level is plain.
+fn is_topic(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_level = |level: &str| !level.is_empty() && level.chars().all(plain);
+    text.len() <= 128 && text.split('/').all(is_level)
+}
+
+/// Home Assistant's topics and client, if Strandwatch is to appear there.
+pub(super) fn home_assistant(
+    context: &mut Context<'_>,
+    raw: &raw::HomeAssistant,
+    base: &str,
+) -> Option<HomeAssistant> {
+    let section = Key::new("home_assistant");
+    let default = raw::HomeAssistant::default();
+    let client = name(context, &section.at("client"), &raw.client);
+    let topics = [
+        ("discovery_prefix", &raw.discovery_prefix, &default.discovery_prefix),
+        ("birth_topic", &raw.birth_topic, &default.birth_topic),
+    ];
+    for (key, topic, usual) in topics {
+        let write = format!("write {key} = {usual:?}, or what Home Assistant has");
+        if !is_topic(topic) {
+            let why = "must be levels of letters, digits, _, - and . joined by /";
+            context.error(&section.at(key), why, write);
+        } else if topic == base || topic.starts_with(&format!("{base}/")) {
+            context.error(&section.at(key), "lies below mqtt.base, which is Strandwatch's", write);
+        }
+    }
+    let (discovery_prefix, birth_topic) = (raw.discovery_prefix.clone(), raw.birth_topic.clone());
+    client.filter(|_| raw.enabled).map(|client| HomeAssistant {
+        client,
+        discovery_prefix,
+        birth_topic,
+    })
 }
 
 /// Every client's rights.

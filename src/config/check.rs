@@ -50,6 +50,7 @@ pub(super) fn check(document: &Document, raw: &Raw, report: &mut Report) -> Chec
         act: act(&raw.act),
         mqtt: broker::check(&mut context, &raw.mqtt),
         grants: broker::grants(&mut context, raw),
+        home_assistant: broker::home_assistant(&mut context, &raw.home_assistant, &raw.mqtt.base),
         store: store(&mut context, &raw.store),
         log: Log { level: raw.log.level, format: raw.log.format },
         warnings: report.problems.iter().filter(|p| p.level == Level::Warning).cloned().collect(),
@@ -70,7 +71,8 @@ pub(super) fn name(context: &mut Context<'_>, key: &Key, text: &str) -> Option<N
         .collect();
     let plain = plain.trim_matches(['-', '_']);
     let plain = if plain.is_empty() { "printer" } else { plain };
-    context.error(key, bad.to_string(), format!("write name = {plain:?}"));
+    let field = key.last().unwrap_or("name");
+    context.error(key, bad.to_string(), format!("write {field} = {plain:?}"));
     None
 }
 

@@ -30,6 +30,8 @@ pub struct Checked {
     pub mqtt: Option<Mqtt>,
     /// Every client's rights.
     pub grants: Grants,
+    /// Home Assistant; `None` when Strandwatch is not to appear there.
+    pub home_assistant: Option<HomeAssistant>,
     /// What survives a restart.
     pub store: Store,
     /// What is logged.
@@ -201,6 +203,17 @@ pub struct Tls {
     pub ca_file: Option<PathBuf>,
 }
 
+/// Home Assistant at the same broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeAssistant {
+    /// The client that it is.
+    pub client: Name,
+    /// The first levels of its discovery topics.
+    pub discovery_prefix: String,
+    /// The whole topic on which it says that it has started.
+    pub birth_topic: String,
+}
+
 /// What survives a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -265,7 +278,26 @@ impl Checked {
             );
             format!("  client {client} may {} on {printers}", rights.join(", "))
         }));
+        if self.mqtt.is_some() {
+            lines.push(self.home_assistant_summary());
+        }
         lines
+    }
+
+    fn home_assistant_summary(&self) -> String {
+        match &self.home_assistant {
+            None => {
+                "does not appear in Home Assistant, as home_assistant.enabled is false".to_owned()
+            }
+            Some(HomeAssistant { client, discovery_prefix, .. }) => {
+                let appears = format!("appears in Home Assistant below {discovery_prefix}/");
+                if self.grants.0.contains_key(client) {
+                    format!("{appears}, as client {client}")
+                } else {
+                    format!("{appears}, to be seen only: there is no client {client}")
+                }
+            }
+        }
     }
 }
 

@@ -135,6 +135,14 @@ impl Key {
         Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
     }
 
+    /// The name of the value itself.
+    pub fn last(&self) -> Option<&str> {
+        match self.0.last()? {
+            Step::Key(key) => Some(key),
+            Step::Item(_) => None,
+        }
+    }
+
     /// The environment variable that sets this key.
     pub fn variable(&self) -> String {
         let levels = self.0.iter().map(|step| match step {

@@ -1,6 +1,7 @@
 //! The shape of `strandwatch.toml` and of `secrets.toml`. The doc comments are the user's documentation: they stand in
 //! `config/reference.toml`. Ranges and formats given here are what [`super::shape`] checks.
 
+mod home_assistant;
 mod secrets;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use home_assistant::HomeAssistant;
 pub(super) use secrets::{ClientSecrets, Secrets};
 
 use super::units::{Bytes, Span};
@@ -33,6 +35,8 @@ pub(super) struct Raw {
     pub act: Act,
     /// The message broker.
     pub mqtt: Mqtt,
+    /// Home Assistant.
+    pub home_assistant: HomeAssistant,
     /// What survives a restart.
     pub store: Store,
     /// What is logged, and where to.

@@ -4,7 +4,7 @@ use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde_json::Value;
 
-use super::raw::{Act, Camera, Client, Log, Mqtt, Printer, Raw, Store, Watch};
+use super::raw::{Act, Camera, Client, HomeAssistant, Log, Mqtt, Printer, Raw, Store, Watch};
 use super::shape::{choices, in_toml, one_of, schema_of, type_of, without_null};
 use crate::core::event::Event;
 
@@ -26,6 +26,7 @@ pub fn reference() -> String {
         section::<Act>("[act]", ""),
         section::<Mqtt>("[mqtt]", ""),
         section::<Client>("[[mqtt.client]]", "#"),
+        section::<HomeAssistant>("[home_assistant]", ""),
         section::<Store>("[store]", ""),
         section::<Log>("[log]", ""),
     ];

@@ -152,6 +152,14 @@ pub struct Grant {
     pub printers: Option<BTreeSet<Name>>,
 }
 
+impl Grant {
+    /// Whether it has `right` on `printer`: for what is shown to people. Of a request only [`Grants::allow`] judges.
+    pub fn covers(&self, right: Right, printer: &Name) -> bool {
+        self.rights.contains(&right)
+            && self.printers.as_ref().is_none_or(|printers| printers.contains(printer))
+    }
+}
+
 /// Every client's grant.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]

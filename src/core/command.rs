@@ -1,8 +1,14 @@
 //! The closed set of commands: one row each, from which parser, authorisation, topic, schema and documentation follow.
 
+mod args;
+mod button;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(super) use self::args::shorten;
+use self::args::{Args, wrong};
+pub use self::button::Button;
 use super::authz::Right;
 use super::types::{Name, PrinterAction};
 
@@ -25,6 +31,9 @@ pub struct CommandRow {
     pub moves: bool,
     /// What it does, for people.
     pub doc: &'static str,
+    /// Its button in Home Assistant, if it has one. What changes settings has switches and such there instead, as those
+    /// show the state too.
+    pub button: Option<Button>,
     build: fn(&Args<'_>) -> Result<Command, BadRequest>,
 }
 
@@ -78,6 +87,8 @@ pub enum Command {
 pub enum Setting {
     /// What to do when evidence is complete.
     Action(ActionChoice),
+    /// Whether the daemon acts by itself: as `arm` and `disarm`.
+    Armed(bool),
     /// Tolerated wrong actions per 100 print-hours, 0.01..=1000.
     #[serde(rename = "false_alarms_per_100h")]
     FalseAlarmsPer100h(f64),
@@ -161,40 +172,6 @@ pub struct BadRequest {
     pub reason: String,
 }
 
-struct Args<'a>(&'a Map<String, Value>);
-
-impl Args<'_> {
-    fn text(&self, name: &str) -> Result<String, BadRequest> {
-        match self.0.get(name) {
-            Some(Value::String(text)) if !text.is_empty() && text.chars().count() <= 256 => {
-                Ok(text.clone())
-            }
-            other => Err(wrong(name, "a text of 1 to 256 characters", other)),
-        }
-    }
-
-    fn number(&self, name: &str, least: f64, most: f64) -> Result<f64, BadRequest> {
-        match self.0.get(name).and_then(Value::as_f64) {
-            Some(number) if (least..=most).contains(&number) => Ok(number),
-            _ => Err(wrong(name, &format!("a number from {least} to {most}"), self.0.get(name))),
-        }
-    }
-}
-
-fn wrong(name: &str, wants: &str, found: Option<&Value>) -> BadRequest {
-    let found = found.map_or_else(|| "nothing".to_owned(), |value| shorten(&value.to_string()));
-    BadRequest { id: None, reason: format!("{name}: expected {wants}, found {found}") }
-}
-
-/// The first 40 characters: what others wrote may be long.
-pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= 40 {
-        text.to_owned()
-    } else {
-        format!("{}…", text.chars().take(40).collect::<String>())
-    }
-}
-
 /// Every command there is.
 pub const COMMANDS: &[CommandRow] = &[
     CommandRow {
@@ -203,6 +180,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::View,
         moves: false,
         doc: "Answers with the state document.",
+        button: None,
         build: |_| Ok(Command::Status),
     },
     CommandRow {
@@ -211,6 +189,10 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::View,
         moves: false,
         doc: "Publishes a fresh annotated picture on `image/preview`.",
+        button: Some(Button {
+            enabled: false,
+            ..Button::new("Refresh preview", "mdi:camera-iris")
+        }),
         build: |_| Ok(Command::Snapshot),
     },
     CommandRow {
@@ -219,6 +201,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: true,
         doc: "Votes that the open incident is a failure: the daemon acts without waiting longer.",
+        button: Some(Button::new("Confirm failure", "mdi:alert-circle-check")),
         build: |_| Ok(Command::Confirm),
     },
     CommandRow {
@@ -227,6 +210,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: false,
         doc: "Votes that the open incident is none; holds for that region and this print.",
+        button: Some(Button::new("Dismiss failure", "mdi:check-circle")),
         build: |_| Ok(Command::Dismiss),
     },
     CommandRow {
@@ -239,6 +223,10 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Vote,
         moves: false,
         doc: "No alert and no action for so long.",
+        button: Some(Button {
+            args: &[("minutes", 30)],
+            ..Button::new("Snooze for 30 minutes", "mdi:alarm-snooze")
+        }),
         build: |args| {
             Ok(Command::Snooze { minutes: args.number("minutes", 0.0, 1440.0)?.ceil() as u32 })
         },
@@ -249,6 +237,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Pause,
         moves: true,
         doc: "Pauses the print; answered when the printer reports it paused.",
+        button: Some(Button::new("Pause print", "mdi:pause")),
         build: |_| Ok(Command::Printer { action: PrinterAction::Pause }),
     },
     CommandRow {
@@ -257,6 +246,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Resume,
         moves: true,
         doc: "Resumes the paused print; answered when the printer reports it printing.",
+        button: Some(Button { enabled: false, ..Button::new("Resume print", "mdi:play") }),
         build: |_| Ok(Command::Printer { action: PrinterAction::Resume }),
     },
     CommandRow {
@@ -265,6 +255,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Cancel,
         moves: true,
         doc: "Cancels the print; answered when the printer reports it cancelled.",
+        button: Some(Button { enabled: false, ..Button::new("Cancel print", "mdi:stop") }),
         build: |_| Ok(Command::Printer { action: PrinterAction::Cancel }),
     },
     CommandRow {
@@ -277,6 +268,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Cancel,
         moves: true,
         doc: "Skips one object of the print; answered when the printer reports it excluded.",
+        button: None,
         build: |args| {
             Ok(Command::Printer {
                 action: PrinterAction::ExcludeObject { object: args.text("object")? },
@@ -289,6 +281,7 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Configure,
         moves: false,
         doc: "Lets the daemon act by itself.",
+        button: None,
         build: |_| Ok(Command::Arm),
     },
     CommandRow {
@@ -297,21 +290,27 @@ pub const COMMANDS: &[CommandRow] = &[
         right: Right::Configure,
         moves: false,
         doc: "Keeps the daemon from acting by itself; it still alerts.",
+        button: None,
         build: |_| Ok(Command::Disarm),
     },
     CommandRow {
         name: "set",
         args: &[
-            ArgRow { name: "name", takes: "`action` or `false_alarms_per_100h`", required: true },
+            ArgRow {
+                name: "name",
+                takes: "`action`, `armed` or `false_alarms_per_100h`",
+                required: true,
+            },
             ArgRow {
                 name: "value",
-                takes: "`pause`, `cancel` or `nothing`; a number from 0.01 to 1000",
+                takes: "`pause`, `cancel` or `nothing`; true or false; a number from 0.01 to 1000",
                 required: true,
             },
         ],
         right: Right::Configure,
         moves: false,
         doc: "Changes one setting until further notice.",
+        button: None,
         build: |args| {
             let name = args.text("name")?;
             let setting = match name.as_str() {
@@ -327,10 +326,11 @@ pub const COMMANDS: &[CommandRow] = &[
                         return Err(wrong("value", "pause, cancel or nothing", found));
                     }
                 }),
+                "armed" => Setting::Armed(args.truth("value")?),
                 _ => {
                     return Err(wrong(
                         "name",
-                        "action or false_alarms_per_100h",
+                        "action, armed or false_alarms_per_100h",
                         args.0.get("name"),
                     ));
                 }

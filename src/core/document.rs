@@ -54,6 +54,8 @@ pub struct StateDocument {
     pub false_alarms_per_100h: f64,
     /// Unix seconds until which people want quiet.
     pub snoozed_until: Option<f64>,
+    /// Frames scored in the minute up to the last one, all cameras together; null while nothing is scored.
+    pub frames_per_minute: Option<usize>,
     /// Every camera.
     pub cameras: BTreeMap<String, CameraDocument>,
     /// The model in use.

@@ -20,6 +20,9 @@
 //! although the connection is up and goes on being used: "up" means that everything works. What cannot be seen:
 //! Mosquitto's `acl_file` grants every subscription and then delivers nothing that its rules do not allow to be read.
 //!
+//! **Outside the base.** Home Assistant's topics are a courtesy: a broker that refuses them is named in the log, and the
+//! link stays up.
+//!
 //! **Order.** A few events are in flight at a time, in the order of the outbox, and after a broken connection all that
 //! were not acknowledged are sent again in that order: receivers see each for the first time in order, and drop what
 //! they have seen by its `id`.
@@ -71,11 +74,18 @@ pub struct Setup {
     pub base: Base,
     /// Whose availability is set to `offline` at the end.
     pub printers: Vec<Name>,
+    /// The whole topic on which Home Assistant says `online` when it has started.
+    pub birth: Option<String>,
     /// What shows who sends a request.
     pub identity: Identity,
 }
 
 impl Setup {
+    /// What to subscribe to: requests, then what else there is.
+    fn filters(&self) -> Vec<String> {
+        [self.base.request_filter()].into_iter().chain(self.birth.clone()).collect()
+    }
+
     fn stuck(&self, what: &str) -> Fault {
         Fault::Stuck { broker: self.broker.address(), what: what.to_owned() }
     }
@@ -99,6 +109,8 @@ pub fn connect(
         pending: Mutex::default(),
         work: Notify::new(),
         outbox: Notify::new(),
+        taken: Notify::new(),
+        births: watch::Sender::new(0),
         closing: cancel.child_token(),
         ended: CancellationToken::new(),
         link: watch::Sender::new(BusLink::Down { why }),
@@ -121,6 +133,10 @@ struct Shared {
     work: Notify,
     /// The store's outbox grew.
     outbox: Notify,
+    /// The broker took a document.
+    taken: Notify,
+    /// Counts Home Assistant's births.
+    births: watch::Sender<u64>,
     closing: CancellationToken,
     ended: CancellationToken,
     link: watch::Sender<BusLink>,
@@ -165,6 +181,25 @@ impl Bus for MqttBus {
                 "a response was dropped: its printer or command cannot stand in a topic"
             ),
         }
+    }
+
+    fn announce(&self, topic: String, document: Option<serde_json::Value>) -> BoxFuture<'_, ()> {
+        let topic = Topic::Foreign(topic);
+        let payload = document.map(|document| document.to_string().into_bytes());
+        self.shared.add(topic.clone(), payload.unwrap_or_default());
+        Box::pin(async move {
+            loop {
+                let taken = self.shared.taken.notified();
+                if self.shared.pending().is_taken(&topic) {
+                    return;
+                }
+                taken.await;
+            }
+        })
+    }
+
+    fn births(&self) -> watch::Receiver<u64> {
+        self.shared.births.subscribe()
     }
 
     fn outbox_grew(&self) {

@@ -52,6 +52,8 @@ struct Document {
     dirty: bool,
     /// One of a topic at a time, so that an older one can never arrive after a newer one.
     in_flight: bool,
+    /// The broker has taken this payload.
+    taken: bool,
 }
 
 struct Response {
@@ -73,9 +75,10 @@ impl Pending {
             Some(document) => {
                 document.payload = payload;
                 document.dirty = true;
+                document.taken = false;
             }
             None => {
-                let document = Document { payload, dirty: true, in_flight: false };
+                let document = Document { payload, dirty: true, in_flight: false, taken: false };
                 self.documents.insert(topic, document);
             }
         }
@@ -137,13 +140,19 @@ impl Pending {
         Some((tag, message(base, topic, document.payload.clone())))
     }
 
-    /// The broker took it, or never will.
-    pub(super) fn settle(&mut self, tag: &Tag) {
+    /// The broker took it (`ok`), or never will.
+    pub(super) fn settle(&mut self, tag: &Tag, ok: bool) {
         match tag {
             Tag::Document(topic) => {
                 let Some(document) = self.documents.get_mut(topic) else { return };
                 document.in_flight = false;
-                if !document.dirty && delivery(topic).qos == Qos::AtMostOnce {
+                if document.dirty {
+                    return;
+                }
+                document.taken = ok;
+                // Home Assistant complains of what is cleared twice.
+                let cleared = matches!(topic, Topic::Foreign(_)) && document.payload.is_empty();
+                if delivery(topic).qos == Qos::AtMostOnce || ok && cleared {
                     self.documents.remove(topic);
                 }
             }
@@ -152,6 +161,11 @@ impl Pending {
             }
             Tag::Event(..) | Tag::Clearing(_) => {}
         }
+    }
+
+    /// Whether the broker has taken the newest document of the topic.
+    pub(super) fn is_taken(&self, topic: &Topic) -> bool {
+        self.documents.get(topic).is_none_or(|document| document.taken)
     }
 
     /// The topic's document is owed again.
@@ -207,9 +221,9 @@ mod tests {
         pending.add(Topic::Health, b"2".to_vec());
         pending.add(Topic::Health, b"3".to_vec());
         assert!(pending.next(&base(), Instant::now()).is_none(), "one of a topic at a time");
-        pending.settle(&tag);
+        pending.settle(&tag, true);
         assert_eq!(drain(&mut pending), [(tag.clone(), b"3".to_vec())]);
-        pending.settle(&tag);
+        pending.settle(&tag, true);
         assert!(pending.is_idle());
     }
 
@@ -223,10 +237,26 @@ mod tests {
         pending.add(response("resume"), b"not yet".to_vec());
         let sent = drain(&mut pending);
         assert_eq!(sent.len(), 4);
-        pending.settle(&sent[0].0);
+        pending.settle(&sent[0].0, true);
         pending.begin();
         let again: Vec<Vec<u8>> = drain(&mut pending).into_iter().map(|(_, body)| body).collect();
         assert_eq!(again, [b"not yet".to_vec(), b"h".to_vec()]);
+    }
+
+    #[test]
+    fn what_was_cleared_outside_the_base_is_not_cleared_again() {
+        let mut pending = Pending::default();
+        let topic = Topic::Foreign("homeassistant/device/old/config".to_owned());
+        pending.add(topic.clone(), Vec::new());
+        let (tag, _) = pending.next(&base(), Instant::now()).unwrap();
+        pending.settle(&tag, false);
+        assert!(!pending.is_taken(&topic), "refused");
+        pending.begin();
+        let (tag, _) = pending.next(&base(), Instant::now()).unwrap();
+        pending.settle(&tag, true);
+        assert!(pending.is_taken(&topic));
+        pending.begin();
+        assert!(pending.is_idle());
     }
 
     #[test]

@@ -32,8 +32,13 @@ const WINDOW: usize = 12;
 /// Events in flight, which go in batches.
 const BATCH: usize = 8;
 
-/// What the broker can refuse: `None` is the subscription.
+/// What the broker can refuse: `None` is the subscription to requests.
 type Subject = Option<Topic>;
+
+/// A courtesy: the link is up without it.
+fn is_foreign(subject: &Subject) -> bool {
+    matches!(subject, Some(Topic::Foreign(_)))
+}
 
 pub(super) struct Publisher<'a> {
     shared: &'a Shared,
@@ -162,7 +167,7 @@ impl<'a> Publisher<'a> {
             match self.send(tag.clone(), message) {
                 Ok(()) => self.in_flight += 1,
                 Err(refusal) => {
-                    self.shared.pending().settle(&tag);
+                    self.shared.pending().settle(&tag, false);
                     self.judge(Some(tag.topic().clone()), Err(refusal));
                 }
             }
@@ -207,7 +212,12 @@ impl<'a> Publisher<'a> {
     async fn settle(&mut self, verdict: Verdict) {
         self.heard = Instant::now();
         match verdict {
-            Verdict::Subscription(verdict) => self.judge(None, verdict),
+            Verdict::Subscription(verdicts) => {
+                let birth = self.setup.birth.clone().map(Topic::Foreign);
+                for (subject, verdict) in [None].into_iter().chain(birth.map(Some)).zip(verdicts) {
+                    self.judge(subject, verdict);
+                }
+            }
             Verdict::Message(Tag::Event(key, topic), verdict) => {
                 self.events_in_flight = self.events_in_flight.saturating_sub(1);
                 match verdict {
@@ -227,7 +237,8 @@ impl<'a> Publisher<'a> {
             }
             Verdict::Message(tag, verdict) => {
                 self.in_flight = self.in_flight.saturating_sub(1);
-                self.shared.pending().settle(&tag);
+                self.shared.pending().settle(&tag, verdict.is_ok());
+                self.shared.taken.notify_waiters();
                 self.judge(Some(tag.topic().clone()), verdict);
             }
         }
@@ -265,6 +276,9 @@ impl<'a> Publisher<'a> {
                 self.refusals.remove(&subject);
             }
             Err(refusal) if refusal.may_pass_later() => {
+                if is_foreign(&subject) && !self.refusals.contains_key(&subject) {
+                    tracing::warn!("{}", describe(self.setup, subject.as_ref(), &refusal));
+                }
                 self.refusals.insert(subject, refusal);
                 self.again.get_or_insert_with(|| Instant::now() + TRY_AGAIN);
             }
@@ -273,7 +287,8 @@ impl<'a> Publisher<'a> {
             }
         }
         // The subscription sorts first: without it no command arrives at all.
-        self.shared.set_link(match self.refusals.first_key_value() {
+        let serious = self.refusals.iter().find(|(subject, _)| !is_foreign(subject));
+        self.shared.set_link(match serious {
             None => BusLink::Up,
             Some((subject, refusal)) => {
                 BusLink::Down { why: describe(self.setup, subject.as_ref(), refusal) }
@@ -287,14 +302,12 @@ impl<'a> Publisher<'a> {
         self.events_due = true;
         // A response is not sent twice; whether the next one passes will be seen.
         self.refusals.retain(|subject, _| !matches!(subject, Some(Topic::Response(_))));
-        for subject in self.refusals.keys() {
-            match subject {
-                Some(topic) => self.shared.pending().redo(topic),
-                None => {
-                    // What cannot be sent now is tried again with the next connection.
-                    let _ = self.sender.subscribe(vec![self.setup.base.request_filter()]);
-                }
-            }
+        for topic in self.refusals.keys().flatten() {
+            self.shared.pending().redo(topic);
+        }
+        if self.refusals.contains_key(&None) {
+            // What cannot be sent now is tried again with the next connection.
+            let _ = self.sender.subscribe(self.setup.filters());
         }
     }
 }
@@ -307,6 +320,9 @@ fn describe(setup: &Setup, topic: Option<&Topic>, refusal: &Refusal) -> String {
         None => format!(
             "connected to the MQTT broker {broker}, but it refuses the subscription to {} ({refusal}), so no command can arrive; let {user} read it in the broker's ACL (Mosquitto: `topic read {base}/client/+/request/#`)",
             base.request_filter()
+        ),
+        Some(Topic::Foreign(topic)) => format!(
+            "the MQTT broker {broker} refuses {topic} ({refusal}), so Home Assistant does not learn of the printers; let {user} read and write it in the broker's ACL (Mosquitto: `topic readwrite {topic}`), or set home_assistant.enabled = false"
         ),
         Some(topic) => format!(
             "connected to the MQTT broker {broker}, but it refuses messages on {} ({refusal}); let {user} write it in the broker's ACL (Mosquitto: `topic readwrite {base}/#`)",

@@ -13,7 +13,7 @@ use super::fault::{Fault, Refusal};
 use super::pending::{Tag, message};
 use super::publisher::Publisher;
 use super::topics::Topic;
-use super::wire::{OFFLINE, PROBE, refused};
+use super::wire::{OFFLINE, ONLINE, PROBE, refused};
 use super::{GOODBYE, Setup, Shared};
 use crate::core::command::{FRESHNESS_S, MAX_REQUEST_BYTES};
 use crate::ports::{BusLink, IncomingRequest, Store};
@@ -38,7 +38,8 @@ enum End {
 
 /// A word from the polling half to the publishing half.
 pub(super) enum Verdict {
-    Subscription(Result<(), Refusal>),
+    /// One a filter of [`Setup::filters`].
+    Subscription(Vec<Result<(), Refusal>>),
     Message(Tag, Result<(), Refusal>),
 }
 
@@ -105,7 +106,7 @@ impl Session<'_> {
             },
             () = self.shared.closing.cancelled() => return End::Closed,
         }
-        if sender.subscribe(vec![base.request_filter()]).is_err() {
+        if sender.subscribe(self.setup.filters()).is_err() {
             return End::Broken(self.setup.stuck("it cannot be subscribed to"));
         }
         let (verdicts, heard) = mpsc::channel(VERDICTS);
@@ -129,9 +130,7 @@ impl Session<'_> {
                     self.receive(received);
                     continue;
                 }
-                Ok(Happening::Subscribed(verdicts)) => {
-                    Verdict::Subscription(verdicts.into_iter().collect())
-                }
+                Ok(Happening::Subscribed(verdicts)) => Verdict::Subscription(verdicts),
                 Ok(Happening::Settled(tag, verdict)) => Verdict::Message(tag, verdict),
             };
             if verdicts.try_send(verdict).is_err() {
@@ -141,6 +140,12 @@ impl Session<'_> {
     }
 
     fn receive(&self, received: Received) {
+        if self.setup.birth.as_ref() == Some(&received.topic) {
+            if received.payload == ONLINE {
+                self.shared.births.send_modify(|births| *births += 1);
+            }
+            return;
+        }
         let exchange = match self.setup.base.parse_topic(&received.topic) {
             Ok(Topic::Request(exchange)) => exchange,
             Ok(_) | Err(_) => {

@@ -46,6 +46,8 @@ pub enum Topic {
     Request(Exchange),
     /// `client/<client>/response/<printer>/<command>`.
     Response(Exchange),
+    /// A whole topic outside the base: Home Assistant's.
+    Foreign(String),
 }
 
 /// What a request and its response are about.
@@ -116,10 +118,11 @@ impl Base {
             Topic::Response(Exchange { client, printer, command }) => {
                 format!("{base}/client/{client}/response/{printer}/{command}")
             }
+            Topic::Foreign(topic) => topic.clone(),
         }
     }
 
-    /// Reads a whole topic.
+    /// Reads a whole topic of the contract.
     ///
     /// # Errors
     /// When it is not below this base, has another shape, or a level that cannot be.

@@ -62,7 +62,8 @@ pub fn delivery(topic: &Topic) -> Delivery {
         | Topic::Availability(_)
         | Topic::State(_)
         | Topic::Incident(_)
-        | Topic::FailureImage(_) => row(Qos::AtLeastOnce, true),
+        | Topic::FailureImage(_)
+        | Topic::Foreign(_) => row(Qos::AtLeastOnce, true),
         Topic::Event(_) | Topic::Request(_) => row(Qos::AtLeastOnce, false),
         Topic::PreviewImage(_) => row(Qos::AtMostOnce, false),
         Topic::Response(_) => {

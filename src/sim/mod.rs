@@ -8,3 +8,4 @@ pub mod mosquitto;
 pub mod scene;
 pub mod stage;
 pub mod webcam;
+pub mod workload;

@@ -247,7 +247,10 @@ user root
 /// The contract's access rules in Mosquitto's words.
 fn access_rules(settings: &Settings) -> String {
     let base = &settings.base;
-    let mut rules = format!("user {}\ntopic readwrite {base}/#\n", settings.daemon.name);
+    let mut rules = format!(
+        "user {}\ntopic readwrite {base}/#\ntopic readwrite homeassistant/#\n",
+        settings.daemon.name
+    );
     let public = [
         "status",
         "health",
@@ -258,11 +261,16 @@ fn access_rules(settings: &Settings) -> String {
         "+/image/failure",
         "+/image/preview",
     ];
+    // Home Assistant reads what it is to show, and says when it has started.
+    let home = "topic read homeassistant/#\ntopic write homeassistant/status";
     for client in &settings.clients {
         // Writing to a string does not fail.
         let _ = writeln!(rules, "\nuser {}", client.name);
         for topic in public {
             let _ = writeln!(rules, "topic read {base}/{topic}");
+        }
+        if client.name == "homeassistant" {
+            let _ = writeln!(rules, "{home}");
         }
     }
     let _ = write!(

@@ -2,7 +2,8 @@
 //! asked for, strands of filament everywhere. The same state gives the same picture, byte for byte.
 
 mod brush;
-mod chance;
+pub(in crate::sim) mod chance;
+mod clutter;
 mod printer;
 mod room;
 pub(super) mod sensor;
@@ -28,12 +29,41 @@ pub struct SceneState {
     pub progress: f32,
     /// The nozzle over the bed: x from the left, y from the front, mm, 0..=[`BED_MM`].
     pub nozzle: [f32; 2],
+    /// Chooses another tangle of the same printer.
+    pub tangle: u64,
     /// How many strands, 0 (none) ..=1 (everywhere).
     pub failure: f32,
     /// Counts the frames: two frames of the same scene differ by the sensor's noise.
     pub frame: u64,
     /// Width and height of the picture, px.
     pub size: (u32, u32),
+    /// How bright the lamp is; 1 is what the room was built for.
+    pub light: f32,
+    /// What lies beside the print.
+    pub clutter: Clutter,
+    /// Who walks by.
+    pub passer: Option<Passer>,
+}
+
+/// What lies beside the print and is in view all the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Clutter {
+    /// Nothing.
+    #[default]
+    None,
+    /// A cable wound up.
+    Cables,
+    /// A pile of what was wiped off the nozzle: just what a failure looks like.
+    PurgedFilament,
+}
+
+/// Somebody at the printer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Passer {
+    /// Where, from the left (0) to the right (1) of the picture.
+    pub at: f32,
+    /// Whether a hand is over the bed.
+    pub reaching: bool,
 }
 
 impl Default for SceneState {
@@ -42,9 +72,13 @@ impl Default for SceneState {
             seed: 1,
             progress: 0.5,
             nozzle: [120.0, 115.0],
+            tangle: 0,
             failure: 0.0,
             frame: 0,
             size: (640, 480),
+            light: 1.0,
+            clutter: Clutter::None,
+            passer: None,
         }
     }
 }
@@ -59,13 +93,21 @@ pub fn render(state: &SceneState) -> RgbImage {
     let [x, y] = state.nozzle.map(|part| within(part, BED_MM));
     let nozzle = [x, y, height + 0.4];
     room::draw(&mut canvas, &look);
+    if let Some(passer) = state.passer {
+        clutter::draw_passer(&mut canvas, state.seed, passer);
+    }
     printer::draw_bed(&mut canvas, &look);
+    clutter::draw(&mut canvas, state.seed, state.clutter);
     printer::draw_part(&mut canvas, &look, height);
-    let tangle = strands::Tangle::of(state.seed, within(state.failure, 1.0), height, nozzle);
+    let of = state.seed ^ (state.tangle << 40);
+    let tangle = strands::Tangle::of(of, within(state.failure, 1.0), height, nozzle);
     tangle.draw(&mut canvas, &look, strands::Side::BehindNozzle);
     printer::draw_toolhead(&mut canvas, &look, nozzle);
     tangle.draw(&mut canvas, &look, strands::Side::BeforeNozzle);
-    sensor::expose(canvas, state.seed, state.frame)
+    if let Some(passer) = state.passer {
+        clutter::draw_arm(&mut canvas, state.seed, passer);
+    }
+    sensor::expose(canvas, within(state.light, 4.0), state.seed, state.frame)
 }
 
 /// `value` cut to 0..=`most`; what is no number is 0.
@@ -81,6 +123,10 @@ mod tests {
     fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
         let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         sum as f64 / a.len() as f64
+    }
+
+    fn passer(reaching: bool) -> Passer {
+        Passer { at: 0.5, reaching }
     }
 
     #[test]
@@ -104,10 +150,15 @@ mod tests {
             ("strands", SceneState { failure: 0.5, ..SceneState::default() }),
             ("the head", SceneState { nozzle: [60.0, 60.0], ..SceneState::default() }),
             ("the part", SceneState { progress: 1.0, ..SceneState::default() }),
+            ("the lamp", SceneState { light: 0.4, ..SceneState::default() }),
+            ("a pile", SceneState { clutter: Clutter::PurgedFilament, ..SceneState::default() }),
+            ("a cable", SceneState { clutter: Clutter::Cables, ..SceneState::default() }),
+            ("somebody", SceneState { passer: Some(passer(false)), ..SceneState::default() }),
+            ("a hand", SceneState { passer: Some(passer(true)), ..SceneState::default() }),
         ] {
             let changed = difference(&good, &render(&state));
             // The noise is the same in both: they are the same frame.
-            assert!(changed > 1.0, "{what} changes the picture by {changed}");
+            assert!(changed > 0.2, "{what} changes the picture by {changed}");
         }
     }
 

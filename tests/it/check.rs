@@ -220,7 +220,19 @@ fn wrong_types_and_ranges_are_found_by_the_schema() {
         ("[mqtt]\nport = 0", "error mqtt.port", "port = 1883"),
         ("[mqtt]\nport = 65536", "error mqtt.port", "port = 1883"),
         ("[store]\nevidence_quota = '5 gigs'", "error store.evidence_quota", "\"500MB\""),
-        ("home_assistant = true", "error home_assistant", "may stand: act, log"),
+        ("home_assistant = true", "error home_assistant", "[home_assistant]"),
+        ("homeassistant = true", "error homeassistant", "home_assistant"),
+        ("[home_assistant]\nclient = 'HA'", "error home_assistant.client", "client = \"ha\""),
+        (
+            "[home_assistant]\ndiscovery_prefix = 'a/#'",
+            "error home_assistant.discovery_prefix",
+            "discovery_prefix = \"homeassistant\"",
+        ),
+        (
+            "[home_assistant]\nbirth_topic = 'strandwatch/status'",
+            "error home_assistant.birth_topic",
+            "birth_topic = \"homeassistant/status\"",
+        ),
     ] {
         expect_one(text, what, write);
     }

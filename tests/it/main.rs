@@ -15,6 +15,7 @@ mod bench_eval;
 mod camera;
 mod check;
 mod daemon;
+mod hass;
 mod moonraker;
 mod mqtt;
 mod real_pictures;

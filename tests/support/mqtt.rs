@@ -29,6 +29,9 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("not within {LONG:?}: {what}"))
 }
 
+/// Where Home Assistant says that it has started.
+pub const BIRTH: &str = "homeassistant/status";
+
 pub fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
@@ -73,7 +76,7 @@ impl Rig {
         let settings = Settings {
             base: "strandwatch".to_owned(),
             daemon: account("strandwatch"),
-            clients: ["owner", "household", "observer"].map(account).to_vec(),
+            clients: ["owner", "household", "observer", "homeassistant"].map(account).to_vec(),
             persistence: false,
             // As many as come: what the broker acknowledged has then left it for its subscribers.
             extra: vec!["max_inflight_messages 0".to_owned()],
@@ -117,6 +120,7 @@ impl Rig {
             client_id: "strandwatch-test".to_owned(),
             base: base(),
             printers: vec![name("voron"), name("prusa")],
+            birth: Some(BIRTH.to_owned()),
             identity: Identity::default(),
         }
     }
@@ -143,10 +147,16 @@ impl Rig {
 
     /// A client with its own credential, watching `filters` below the base.
     pub async fn client(&self, who: &str, filters: &[&str]) -> (Requester, Watcher) {
-        let accounts = self.settings.clients.iter().chain([&self.settings.daemon]);
-        let account = accounts.clone().find(|account| account.name == who).unwrap();
         let filters: Vec<String> =
             filters.iter().map(|filter| format!("strandwatch/{filter}")).collect();
+        self.client_on(who, &filters.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+
+    /// The same with whole filters.
+    pub async fn client_on(&self, who: &str, filters: &[&str]) -> (Requester, Watcher) {
+        let accounts = self.settings.clients.iter().chain([&self.settings.daemon]);
+        let account = accounts.clone().find(|account| account.name == who).unwrap();
+        let filters: Vec<String> = filters.iter().map(ToString::to_string).collect();
         let broker = self.login(account, self.port);
         let (requester, messages) =
             Requester::connect(&broker, base(), name(who), &filters).await.unwrap();

@@ -15,6 +15,7 @@ use crate::app::clock::SystemClock;
 use crate::camera::{self, Address, Camera, SourceKind};
 use crate::core::Core;
 use crate::core::contract::{ActSettings, Input, PrinterSetup, Setup, WatchSettings};
+use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::{
     Calibration, FailureMap, FrameScore, LinkStatus, ModelFacts, Name, Now, PrintState,
@@ -191,6 +192,7 @@ fn setup(printer: &Name, camera: &Name) -> Setup {
         act_false_alarms_per_100h: 1.0,
         alert_false_alarms_per_100h: 5.0,
         tsd_sensitivity: 1.0,
+        consecutive: ConsecutiveSettings::default(),
     };
     let watch = WatchSettings { detect, clear_interval_ms: 1_000, suspect_interval_ms: 500 };
     let act = ActSettings {
@@ -245,6 +247,7 @@ async fn publish(frames: u32) -> anyhow::Result<Cost> {
         client_id: "strandwatch-bench".to_owned(),
         base: mqtt::Base::parse(crate::sim::stage::BASE)?,
         printers: vec![printer.clone()],
+        birth: None,
         identity: mqtt::Identity::default(),
     };
     let (bus, _requests) = mqtt::connect(setup, store.clone(), &cancel, &tracker);

@@ -36,6 +36,8 @@ pub struct Label {
     /// Such as `photo` or `webcam`.
     #[serde(default)]
     pub view: String,
+    /// Around each tangle, `[x0, y0, x1, y1]` as fractions of width and height.
+    pub boxes: Option<Vec<[f32; 4]>>,
     /// Near-duplicates share one.
     group: Option<serde_json::Value>,
     /// Frames of one print share one.

@@ -12,7 +12,7 @@ use super::output::{complain, say};
 use super::pictures::Progress;
 use super::{Exit, OrExit, Outcome};
 
-mod labels;
+pub(super) mod labels;
 mod metrics;
 mod mistakes;
 mod plot;

@@ -1,5 +1,6 @@
 //! From scores to a level of concern, camera by camera.
 
+pub mod consecutive;
 pub mod evidence;
 pub mod statistic;
 pub mod tsd;
@@ -7,6 +8,7 @@ pub mod tsd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::consecutive::{Consecutive, ConsecutiveSettings};
 use self::evidence::{Evidence, threshold};
 use self::statistic::{Region, frame_score, log_likelihood_ratio, sum_of_confidences};
 use self::tsd::{ESCALATION_ACT, ESCALATION_ALERT, Tsd};
@@ -21,6 +23,8 @@ pub enum Rule {
     Evidence,
     /// The Spaghetti Detective's rule.
     Tsd,
+    /// So many frames in a row.
+    Consecutive,
 }
 
 /// What the rules are set to.
@@ -36,6 +40,9 @@ pub struct DetectSettings {
     pub alert_false_alarms_per_100h: f64,
     /// The Spaghetti Detective's sensitivity, 0.8 to 1.2 there.
     pub tsd_sensitivity: f64,
+    /// For frames in a row.
+    #[serde(default)]
+    pub consecutive: ConsecutiveSettings,
 }
 
 /// How worrying it is.
@@ -61,12 +68,13 @@ const HEADROOM: f64 = 1.2;
 /// Cells and their neighbours from this probability on belong to what a dismissal covers.
 const DISMISSED_FROM: f32 = 0.25;
 
-/// One camera's detector: both rules run side by side, one decides.
+/// One camera's detector: every rule runs, one decides.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Detector {
     evidence: Evidence,
     /// The Spaghetti Detective's rule.
     pub tsd: Tsd,
+    consecutive: Consecutive,
     level: Level,
     dismissed: Region,
 }
@@ -76,6 +84,7 @@ impl Detector {
     pub fn new_print(&mut self) {
         self.evidence.reset();
         self.tsd.new_print();
+        self.consecutive = Consecutive::default();
         self.level = Level::Clear;
         self.dismissed = Region::default();
     }
@@ -84,6 +93,7 @@ impl Detector {
     pub fn forget(&mut self) {
         self.evidence.reset();
         self.tsd.new_print();
+        self.consecutive = Consecutive::default();
         self.level = Level::Clear;
     }
 
@@ -116,9 +126,11 @@ impl Detector {
         self.evidence.add(at_ms, ratio, settings.correlation_ms, act * HEADROOM);
         let p = sum_of_confidences(&score.map, &score.boxes, &self.dismissed);
         self.tsd.add(at_ms, f64::from(p));
+        self.consecutive.add(counted, settings.consecutive);
         self.level = match settings.rule {
             Rule::Evidence => self.evidence_level(settings),
             Rule::Tsd => self.tsd_level(settings),
+            Rule::Consecutive => self.consecutive_level(settings.consecutive),
         };
         counted
     }
@@ -153,6 +165,15 @@ impl Detector {
         }
     }
 
+    fn consecutive_level(&self, settings: ConsecutiveSettings) -> Level {
+        match self.consecutive.in_a_row() {
+            0 => Level::Clear,
+            frames if frames >= settings.to_act() => Level::Act,
+            frames if frames >= settings.to_alert() => Level::Alert,
+            _ => Level::Suspect,
+        }
+    }
+
     /// How worrying it is now.
     pub fn level(&self) -> Level {
         self.level
@@ -167,6 +188,9 @@ impl Detector {
             }
             Rule::Tsd => {
                 (self.tsd.adjusted(settings.tsd_sensitivity, ESCALATION_ACT) / 0.78).max(0.0)
+            }
+            Rule::Consecutive => {
+                f64::from(self.consecutive.in_a_row()) / f64::from(settings.consecutive.to_act())
             }
         };
         fraction as f32

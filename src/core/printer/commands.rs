@@ -72,12 +72,11 @@ impl Printer {
                 Some(Ok(None))
             }
             Command::Arm => {
-                self.memory.armed = Some(true);
+                self.arm(true);
                 Some(Ok(None))
             }
             Command::Disarm => {
-                self.memory.armed = Some(false);
-                self.drop_policy_actions();
+                self.arm(false);
                 Some(Ok(None))
             }
             Command::Set { setting } => {
@@ -88,6 +87,7 @@ impl Printer {
                             self.drop_policy_actions();
                         }
                     }
+                    Setting::Armed(armed) => self.arm(armed),
                     Setting::FalseAlarmsPer100h(rate) => {
                         self.memory.false_alarms_per_100h = Some(rate);
                     }
@@ -105,6 +105,13 @@ impl Printer {
                     Err(why) => Some(Err(why)),
                 }
             }
+        }
+    }
+
+    fn arm(&mut self, armed: bool) {
+        self.memory.armed = Some(armed);
+        if !armed {
+            self.drop_policy_actions();
         }
     }
 

@@ -51,12 +51,11 @@ impl Printer {
 
     pub(super) fn state_document(&self, now: Now) -> StateDocument {
         let status = self.status();
-        let score = self
-            .cameras
-            .iter()
-            .filter(|(name, camera)| self.is_seeing(now, name, camera))
-            .map(|(_, camera)| camera.counted)
-            .reduce(f32::max);
+        let seeing = || {
+            let seeing = self.cameras.iter().filter(|(name, c)| self.is_seeing(now, name, c));
+            seeing.map(|(_, camera)| camera)
+        };
+        let score = seeing().map(|camera| camera.counted).reduce(f32::max);
         StateDocument {
             watch: self.watch.word(),
             why: self.watch.why(),
@@ -86,6 +85,7 @@ impl Printer {
             action: self.memory.on_failure.unwrap_or(self.setup.act.on_failure),
             false_alarms_per_100h: self.detect().act_false_alarms_per_100h,
             snoozed_until: self.snoozed_until.map(|until| unix_seconds(until.unix_ms)),
+            frames_per_minute: score.map(|_| seeing().map(|camera| camera.pace.per_minute()).sum()),
             cameras: self
                 .cameras
                 .keys()

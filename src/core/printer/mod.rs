@@ -4,6 +4,7 @@ mod actions;
 mod commands;
 mod describe;
 mod life;
+mod pace;
 mod question;
 mod screen;
 mod watching;
@@ -11,6 +12,7 @@ mod watching;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::commands::Asked;
+use self::pace::Pace;
 use self::screen::Screen;
 
 use super::action::Pending;
@@ -32,6 +34,7 @@ struct Camera {
     /// When frames were first wanted in this stretch, monotonic ms.
     wanted_ms: u64,
     scored_ms: Option<u64>,
+    pace: Pace,
     /// Why it showed nothing, until a score proves that it shows something again.
     unseen: Option<(SourceFault, String)>,
     last: Option<FrameScore>,

@@ -43,6 +43,7 @@ impl Printer {
             return;
         }
         camera.scored_ms = Some(taken_ms);
+        camera.pace.note(now.mono_ms);
         let seen = camera.report.as_ref().and_then(why_unseen).is_none();
         if seen && taken_ms > camera.wanted_ms {
             camera.unseen = None;
@@ -264,9 +265,14 @@ impl Printer {
         }
     }
 
+    /// Whether frames are to be scored now.
+    pub(super) fn frames_wanted(&self) -> bool {
+        self.phase.wants_frames() && self.model.is_some()
+    }
+
     /// Tells the scheduler how often to score: slow while clear, fast while suspect, not at all without a print.
     pub(super) fn sample(&mut self, now: Now) {
-        let wanted = self.phase.wants_frames() && self.model.is_some();
+        let wanted = self.frames_wanted();
         let watch = self.setup.watch;
         for (name, camera) in &mut self.cameras {
             let interval_ms = wanted.then_some(if camera.detector.level() > Level::Clear {
@@ -297,13 +303,11 @@ impl Printer {
     /// Whether a camera's last score tells of the print as it is now.
     pub(super) fn is_seeing(&self, now: Now, name: &Name, camera: &Camera) -> bool {
         let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch));
-        self.phase.wants_frames()
-            && self.model.is_some()
-            && matches!(watch, Watch::Watching | Watch::Degraded { .. })
+        self.frames_wanted() && matches!(watch, Watch::Watching | Watch::Degraded { .. })
     }
 
     pub(super) fn stale_deadlines_ms(&self) -> impl Iterator<Item = u64> {
-        let wanted = self.phase.wants_frames() && self.model.is_some();
+        let wanted = self.frames_wanted();
         self.views().filter(move |_| wanted).map(|view| stale_at_ms(&view))
     }
 

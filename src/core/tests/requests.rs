@@ -245,6 +245,7 @@ fn wrong_arguments_are_refused() {
         ("set", json!({ "name": "gcode", "value": "G28" })),
         ("set", json!({ "name": "action", "value": "emergency_stop" })),
         ("set", json!({ "name": "action", "value": { "pause": null } })),
+        ("set", json!({ "name": "armed", "value": "false" })),
         ("set", json!({ "name": "false_alarms_per_100h", "value": 0 })),
         ("set", json!({ "name": "false_alarms_per_100h", "value": 1e300 })),
         ("set", json!({ "name": "false_alarms_per_100h", "value": null })),
@@ -275,6 +276,8 @@ fn settings_take_effect_and_survive() {
     });
     assert_eq!(restarted.state()["action"], "nothing");
     assert_eq!(restarted.state()["armed"], false);
+    scenario.ask("owner", "set", json!({ "name": "armed", "value": true }));
+    assert_eq!(scenario.state()["armed"], true);
     assert_eq!(restarted.state()["false_alarms_per_100h"], 20.0);
     let last = scenario
         .outputs

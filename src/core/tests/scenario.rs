@@ -10,6 +10,7 @@ use crate::core::command::ActionChoice;
 use crate::core::contract::{
     ActSettings, Action, Input, Output, PrinterSetup, Reply, ReplyStatus, Setup, WatchSettings,
 };
+use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::event::{Event, EventKind};
 use crate::core::incident::Unanswered;
@@ -71,6 +72,7 @@ pub fn printer_setup(cameras: &[&str]) -> PrinterSetup {
                 act_false_alarms_per_100h: 1.0,
                 alert_false_alarms_per_100h: 5.0,
                 tsd_sensitivity: 1.0,
+                consecutive: ConsecutiveSettings::default(),
             },
             clear_interval_ms: 5_000,
             suspect_interval_ms: 1_000,

@@ -2,7 +2,7 @@
 
 /// A stream of numbers that a seed decides.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(in crate::sim) struct Chance(u64);
 
 impl Chance {
     /// The stream `stream` of `seed`.

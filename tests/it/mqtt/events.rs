@@ -106,6 +106,7 @@ fn parent_setup(port: u16) -> strandwatch::mqtt::Setup {
         client_id: "strandwatch-test".to_owned(),
         base: crate::support::mqtt::base(),
         printers: Vec::new(),
+        birth: None,
         identity: strandwatch::mqtt::Identity::default(),
     }
 }

@@ -1,0 +1,44 @@
+//! From the checked configuration to what Home Assistant is told.
+
+use crate::config::{self, Checked};
+use crate::core::command::COMMANDS;
+use crate::core::types::Name;
+use crate::hass;
+use crate::mqtt::topics::{Base, Exchange, Level, Topic};
+
+/// What Home Assistant is to be told, if anything: with the buttons and settings that its client has the rights for.
+pub fn devices(config: &Checked, base: &Base) -> Vec<hass::Device> {
+    let Some(home) = &config.home_assistant else { return Vec::new() };
+    let grant = config.grants.0.get(&home.client);
+    let request = |printer: &Name, command: &str| {
+        let (printer, command) = (Level::parse(printer.as_str())?, Level::parse(command)?);
+        let exchange = Exchange { client: home.client.clone(), printer, command };
+        Some(base.topic(&Topic::Request(exchange)))
+    };
+    let printer = |printer: &config::Printer| {
+        let name = &printer.name;
+        let allowed =
+            COMMANDS.iter().filter(|row| grant.is_some_and(|grant| grant.covers(row.right, name)));
+        hass::Printer {
+            name: name.clone(),
+            cameras: printer.cameras.iter().map(|camera| camera.name.clone()).collect(),
+            availability: base.topic(&Topic::Availability(name.clone())),
+            state: base.topic(&Topic::State(name.clone())),
+            incident: base.topic(&Topic::Incident(name.clone())),
+            event: base.topic(&Topic::Event(name.clone())),
+            failure_image: base.topic(&Topic::FailureImage(name.clone())),
+            preview_image: base.topic(&Topic::PreviewImage(name.clone())),
+            requests: allowed
+                .filter_map(|row| Some((row.name, request(name, row.name)?)))
+                .collect(),
+        }
+    };
+    hass::devices(&hass::Setup {
+        prefix: home.discovery_prefix.clone(),
+        base: base.as_str().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        status: base.topic(&Topic::Status),
+        health: base.topic(&Topic::Health),
+        printers: config.printers.iter().map(printer).collect(),
+    })
+}

@@ -1,0 +1,127 @@
+//! Scores every view once and keeps the maps: a thousand prints are millions of frames, but few different ones.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use image::RgbImage;
+use sha2::{Digest, Sha256};
+
+use super::moments::{self, Scenery, Thoroughness};
+use super::rendered::Rendered;
+use super::staged::Stock;
+use crate::cli::pictures::Progress;
+use crate::core::types::{FrameScore, Now};
+use crate::ports::Frame;
+use crate::sim::workload::{Bank, Place, View};
+use crate::vision::Detector;
+
+/// Counts changes of what is drawn: a bank of an older drawing is not used.
+const VERSION: u32 = 1;
+
+/// What a bank is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    /// Labelled pictures, of one split; without them scenes are rendered.
+    pub pictures: Option<(PathBuf, Option<String>)>,
+    /// Printers.
+    pub printers: usize,
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// Width and height of rendered scenes, px.
+    pub size: (u32, u32),
+    /// How thoroughly a view is scored.
+    pub thorough: Thoroughness,
+}
+
+impl Order {
+    /// The bank: from `cache` when it is there, else scored and put there.
+    pub fn fill(&self, detector: &mut Detector, cache: Option<&Path>) -> anyhow::Result<Bank> {
+        let file = cache.map(|folder| self.file(detector, folder)).transpose()?;
+        if let Some(bank) = file.as_deref().and_then(read) {
+            return Ok(bank);
+        }
+        let bank = self.score(detector)?;
+        if let Some(file) = &file {
+            write(file, &bank).with_context(|| format!("cannot keep {}", file.display()))?;
+        }
+        Ok(bank)
+    }
+
+    fn file(&self, detector: &Detector, folder: &Path) -> anyhow::Result<PathBuf> {
+        let mut hash = Sha256::new();
+        hash.update(format!("{VERSION} {self:?} {}", detector.model().sha256));
+        if let Some((pictures, _)) = &self.pictures {
+            let labels = pictures.join("labels.jsonl");
+            let read = || format!("cannot read {}", labels.display());
+            hash.update(std::fs::read(&labels).with_context(read)?);
+        }
+        let name: String =
+            hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(folder.join(format!("bank-{name}.json")))
+    }
+
+    fn score(&self, detector: &mut Detector) -> anyhow::Result<Bank> {
+        let stock = match &self.pictures {
+            Some((folder, split)) => {
+                Some(Stock::read(folder, split.as_deref(), self.printers, self.seed)?)
+            }
+            None => None,
+        };
+        let printers = stock.as_ref().map_or(self.printers, Stock::len);
+        let progress = Progress::with_lines(printers as u64, "views scored");
+        let mut bank = Bank { printers: Vec::new() };
+        for index in 0..printers {
+            let place = match &stock {
+                Some(stock) => {
+                    let tidy = self.survey(&mut stock.view(index, self.seed)?, detector)?;
+                    let cluttered = stock.view(index, self.seed)?.clutter()?;
+                    (tidy, cluttered.map(|mut view| self.survey(&mut view, detector)).transpose()?)
+                }
+                None => {
+                    let mut scene = Rendered::new(self.seed + index as u64, self.size);
+                    let cluttered = scene.cluttered();
+                    let tidy = self.survey(&mut scene, detector)?;
+                    (tidy, cluttered.map(|mut view| self.survey(&mut view, detector)).transpose()?)
+                }
+            };
+            bank.printers.push(Place { tidy: place.0, cluttered: place.1 });
+            progress.step();
+        }
+        progress.finish();
+        Ok(bank)
+    }
+
+    fn survey(&self, scenery: &mut dyn Scenery, detector: &mut Detector) -> anyhow::Result<View> {
+        moments::survey(scenery, self.thorough, &mut |picture| score(detector, picture))
+    }
+}
+
+fn score(detector: &mut Detector, picture: RgbImage) -> anyhow::Result<FrameScore> {
+    let (width, height) = picture.dimensions();
+    let taken_at = Now { mono_ms: 0, unix_ms: 0 };
+    let frame = Frame { width, height, rgb: picture.into_raw(), taken_at, sequence: 0 };
+    // As the daemon hands it to the core; how long it took must not make two runs differ.
+    Ok(FrameScore { infer_ms: 0.0, ..detector.score(&frame)? }.quantised())
+}
+
+/// What cannot be read is scored anew.
+fn read(file: &Path) -> Option<Bank> {
+    let bank: Bank = serde_json::from_reader(BufReader::new(File::open(file).ok()?)).ok()?;
+    let whole = |place: &Place| {
+        place.tidy.is_complete() && place.cluttered.as_ref().is_none_or(View::is_complete)
+    };
+    (!bank.printers.is_empty() && bank.printers.iter().all(whole)).then_some(bank)
+}
+
+fn write(file: &Path, bank: &Bank) -> anyhow::Result<()> {
+    std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+    // Under another name until it is whole.
+    let partial = file.with_extension("partial");
+    let mut to = BufWriter::new(File::create(&partial)?);
+    serde_json::to_writer(&mut to, bank)?;
+    to.flush()?;
+    std::fs::rename(partial, file)?;
+    Ok(())
+}

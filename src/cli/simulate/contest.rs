@@ -1,0 +1,205 @@
+//! The same prints under several rules and settings.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use crate::cli::pictures::Progress;
+use crate::core::detect::Rule;
+use crate::core::types::ModelFacts;
+use crate::sim::workload::life::{Judgement, Life, Told};
+use crate::sim::workload::script::{Mix, Script};
+use crate::sim::workload::tally::Tally;
+use crate::sim::workload::{Bank, Place};
+
+/// The Spaghetti Detective looks every ten seconds.
+const TSD_INTERVAL_MS: u64 = 10_000;
+/// Halvings of the range in which a rule's setting is sought.
+const HALVINGS: usize = 7;
+
+/// Every print of every printer.
+pub(super) struct Workload<'a> {
+    bank: &'a Bank,
+    model: &'a ModelFacts,
+    judgement: Judgement,
+    /// By printer: its prints, and from which print on clutter lies in view.
+    scripts: Vec<(Vec<Script>, usize)>,
+}
+
+/// A rule at one setting, and what it did.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Entry {
+    /// The rule.
+    pub rule: Rule,
+    /// Its setting in words.
+    pub setting: String,
+    /// Wrong alerts asked for per 100 hours, where the rule takes that.
+    pub asked_per_100h: Option<f64>,
+    /// What it did.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Seconds to each alert and to each failure's end without one, for the plot.
+    #[serde(skip)]
+    pub delays_s: Vec<Option<f64>>,
+}
+
+impl<'a> Workload<'a> {
+    /// `prints` prints, spread over the printers.
+    pub fn new(
+        bank: &'a Bank,
+        model: &'a ModelFacts,
+        judgement: Judgement,
+        mix: &Mix,
+        prints: usize,
+        seed: u64,
+    ) -> Self {
+        let printers = bank.printers.len().min(prints).max(1);
+        let scripts = (0..printers)
+            .map(|printer| {
+                let of_printer = seed.wrapping_mul(1_000_003).wrapping_add(printer as u64);
+                let share = (prints + printers - 1 - printer) / printers;
+                let view = &bank.printers[printer].tidy;
+                let each = (0..share).map(|i| Script::draw(of_printer, i as u64, view, mix));
+                // Clutter comes between two prints, or was there before the first.
+                (each.collect(), (of_printer.wrapping_mul(0x9E37_79B9) >> 8) as usize % 4)
+            })
+            .collect();
+        Self { bank, model, judgement, scripts }
+    }
+
+    /// How many failures that are there from the first frame of a new printer's first print are alerted of, of how many.
+    pub fn newborn(&self) -> (usize, usize) {
+        let found = self.scripts.iter().zip(&self.bank.printers).filter(|((scripts, _), place)| {
+            let mut life = self.life(place, scripts, self.judgement);
+            let told =
+                scripts.first().map(|script| life.print(&script.clone().failing_from_the_start()));
+            told.and_then(|told| told.failure).is_some_and(|found| found.alert_s.is_some())
+        });
+        (self.scripts.len(), found.count())
+    }
+
+    /// The evidence rule that should alert wrongly `per_100h` times.
+    pub fn evidence(&self, per_100h: f64) -> Entry {
+        let mut judgement = self.judgement;
+        let detect = &mut judgement.watch.detect;
+        // Acting keeps its distance from alerting.
+        let ratio = detect.act_false_alarms_per_100h / detect.alert_false_alarms_per_100h;
+        detect.rule = Rule::Evidence;
+        detect.alert_false_alarms_per_100h = per_100h;
+        detect.act_false_alarms_per_100h = per_100h * ratio;
+        let setting = format!("{per_100h} wrong alerts per 100 h");
+        Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
+    }
+
+    /// The Spaghetti Detective's rule at a sensitivity.
+    pub fn tsd(&self, sensitivity: f64) -> Entry {
+        let mut judgement = self.judgement;
+        judgement.watch.detect.rule = Rule::Tsd;
+        judgement.watch.detect.tsd_sensitivity = sensitivity;
+        judgement.interval_ms = Some(TSD_INTERVAL_MS);
+        self.entry(Rule::Tsd, format!("sensitivity {sensitivity:.3}"), judgement)
+    }
+
+    /// So many frames in a row.
+    pub fn consecutive(&self, frames: u32) -> Entry {
+        let mut judgement = self.judgement;
+        judgement.watch.detect.rule = Rule::Consecutive;
+        judgement.watch.detect.consecutive.frames = frames;
+        self.entry(Rule::Consecutive, format!("{frames} frames"), judgement)
+    }
+
+    /// The most eager setting of [`Self::tsd`] that alerts wrongly no more than `per_100h` times.
+    pub fn tsd_at(&self, per_100h: f64) -> Entry {
+        // Between never and at anything.
+        let (mut low, mut high) = (0.05_f64, 20.0_f64);
+        let mut best = self.tsd(low);
+        for _ in 0..HALVINGS {
+            let middle = (low * high).sqrt();
+            let entry = self.tsd(middle);
+            if entry.tally.false_alerts_per_100h.value <= per_100h {
+                (low, best) = (middle, entry);
+            } else {
+                high = middle;
+            }
+        }
+        best
+    }
+
+    /// The fewest frames in a row that alert wrongly no more than `per_100h` times.
+    pub fn consecutive_at(&self, per_100h: f64) -> Entry {
+        let (mut low, mut high) = (1_u32, 3_000_u32);
+        let mut best = self.consecutive(high);
+        while high - low > 1 && f64::from(high) / f64::from(low) > 1.05 {
+            let middle = (f64::from(low) * f64::from(high)).sqrt().round() as u32;
+            let middle = middle.clamp(low + 1, high - 1);
+            let entry = self.consecutive(middle);
+            if entry.tally.false_alerts_per_100h.value <= per_100h {
+                (high, best) = (middle, entry);
+            } else {
+                low = middle;
+            }
+        }
+        best
+    }
+
+    fn entry(&self, rule: Rule, setting: String, judgement: Judgement) -> Entry {
+        let told = self.run(judgement, &format!("{} ({setting})", word(rule)));
+        let failures = told.iter().flatten().filter_map(|told| told.failure);
+        let delays_s = failures.map(|found| found.alert_s).collect();
+        Entry { rule, setting, asked_per_100h: None, tally: Tally::of(&told), delays_s }
+    }
+
+    fn life(&self, place: &'a Place, scripts: &[Script], judgement: Judgement) -> Life<'a> {
+        let interval_ms = scripts.first().map_or(TSD_INTERVAL_MS, |script| script.interval_ms);
+        Life::new(&place.tidy, self.model, judgement, interval_ms)
+    }
+
+    /// Every printer's life, in as many threads as there are processors; in the printers' order.
+    fn run(&self, judgement: Judgement, what: &str) -> Vec<Vec<Told>> {
+        let progress = Progress::new(self.scripts.len() as u64, "printers").described(what);
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(vec![Vec::new(); self.scripts.len()]);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((scripts, cluttered_from)) = self.scripts.get(index) else {
+                            break;
+                        };
+                        let place = &self.bank.printers[index];
+                        let mut life = self.life(place, scripts, judgement);
+                        let told = (0..)
+                            .zip(scripts)
+                            .map(|(number, script)| {
+                                if let Some(view) =
+                                    place.cluttered.as_ref().filter(|_| number >= *cluttered_from)
+                                {
+                                    life.look_at(view);
+                                }
+                                life.print(script)
+                            })
+                            .collect();
+                        if let Ok(mut done) = done.lock() {
+                            done[index] = told;
+                        }
+                        progress.step();
+                    }
+                });
+            }
+        });
+        progress.finish();
+        done.into_inner().unwrap_or_default()
+    }
+}
+
+/// The rule's name in the configuration.
+pub(super) fn word(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Evidence => "evidence",
+        Rule::Tsd => "tsd",
+        Rule::Consecutive => "consecutive",
+    }
+}

@@ -1,0 +1,194 @@
+//! `strandwatch simulate`: how well the rules judge whole prints.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+
+mod bank;
+mod contest;
+mod moments;
+mod plot;
+mod rendered;
+mod staged;
+mod table;
+
+use super::model::ModelArguments;
+use super::output::say;
+use super::{Exit, OrExit, Outcome};
+use crate::app::wiring;
+use crate::config;
+use crate::sim::workload::life::Judgement;
+use crate::sim::workload::script::Mix;
+
+use bank::Order;
+use contest::{Entry, Workload};
+use moments::Thoroughness;
+
+/// Arguments of `strandwatch simulate`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How many prints; 1000 of them are about 3,200 hours of good printing
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    prints: u32,
+    /// Decides everything that is left to chance: the same seed gives the same report
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// Make the prints from labelled pictures: a folder with labels.jsonl. Without it, scenes are rendered
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+    /// Only the pictures of this split
+    #[arg(long, value_name = "NAME", requires = "pictures")]
+    split: Option<String>,
+    /// How many printers, each with a view of its own; of pictures at most as many as there are
+    #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    printers: u16,
+    /// Frames a second of the slowest and the fastest camera
+    #[arg(long, default_value = "0.1..1", value_name = "SLOW..FAST", value_parser = rates)]
+    rate: (f64, f64),
+    /// Shortest and longest print, hours
+    #[arg(long, default_value = "1.5..8", value_name = "SHORT..LONG", value_parser = rates)]
+    hours: (f64, f64),
+    /// Which part of the prints fails
+    #[arg(long, default_value_t = 0.35, value_name = "PART", value_parser = part)]
+    failing: f32,
+    /// Wrong alerts per 100 hours asked of the evidence rule; the first one is what the other rules are compared at
+    #[arg(long, default_value = "5,1,20", value_delimiter = ',', value_name = "RATES", value_parser = per_100h)]
+    alerts: Vec<f64>,
+    /// Score less of each view: quick, and good for a first look only
+    #[arg(long)]
+    coarse: bool,
+    /// Where what was scored is kept for the next time; without it ~/.cache/strandwatch
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// The configuration whose settings are judged; without it the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The whole report as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Draw when failures were found and how many alerts were wrong
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArguments,
+}
+
+/// What came out.
+#[derive(Debug, Serialize)]
+struct Report {
+    material: String,
+    prints: u32,
+    printers: usize,
+    seed: u64,
+    model: String,
+    entries: Vec<Entry>,
+    /// New printers whose first print had failed from its first frame on, and how many of them were alerted of.
+    newborn: (usize, usize),
+}
+
+/// Runs it.
+pub fn run(arguments: Arguments) -> Outcome {
+    // An empty file: the defaults, whatever the configuration of this host says.
+    let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
+    let config = config::load(Some(&path)).map_err(|problems| anyhow!("{problems}"));
+    let (watch, act) = wiring::judgement(&config.or_exit(Exit::Usage)?);
+    let judgement = Judgement { watch, act, interval_ms: None };
+    let mut detector = arguments.model.load().or_exit(Exit::Usage)?;
+    let order = arguments.order();
+    let cache = arguments.cache.clone().or_else(default_cache);
+    let bank = order.fill(&mut detector, cache.as_deref()).or_exit(Exit::Usage)?;
+    let facts = detector.model().facts();
+    drop(detector);
+    let mix = Mix { failing: arguments.failing, hours: arguments.hours, rate: arguments.rate };
+    let prints = arguments.prints as usize;
+    let workload = Workload::new(&bank, &facts, judgement, &mix, prints, arguments.seed);
+    let report = Report {
+        material: arguments.material(),
+        prints: arguments.prints,
+        printers: bank.printers.len().min(prints),
+        seed: arguments.seed,
+        model: facts.name.clone(),
+        entries: compete(&workload, &arguments.alerts),
+        newborn: workload.newborn(),
+    };
+    if arguments.json {
+        say(serde_json::to_string(&report).or_exit(Exit::Internal)?);
+    } else {
+        table::print(&report);
+    }
+    if let Some(file) = &arguments.plot {
+        let svg = plot::draw(&report).or_exit(Exit::Internal)?;
+        let written = std::fs::write(file, svg);
+        written.with_context(|| format!("cannot write {}", file.display())).or_exit(Exit::Usage)?;
+    }
+    Ok(Exit::Well)
+}
+
+/// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
+fn compete(workload: &Workload, alerts: &[f64]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> =
+        alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
+    let Some(first) = entries.first() else { return entries };
+    // Where ours alerted never wrongly, the others may once in all those hours.
+    let least = 100.0 / first.tally.good_h.max(1.0);
+    let equal = first.tally.false_alerts_per_100h.value.max(least);
+    entries.extend([
+        workload.tsd(1.0),
+        workload.tsd_at(equal),
+        workload.consecutive(3),
+        workload.consecutive_at(equal),
+    ]);
+    entries
+}
+
+impl Arguments {
+    fn order(&self) -> Order {
+        let thorough = if self.coarse {
+            Thoroughness { variants: 1, growths: 1, every_size: 3 }
+        } else {
+            Thoroughness { variants: 3, growths: 3, every_size: 1 }
+        };
+        Order {
+            pictures: self.pictures.clone().map(|folder| (folder, self.split.clone())),
+            printers: usize::from(self.printers),
+            seed: self.seed,
+            size: if self.coarse { (320, 240) } else { (640, 480) },
+            thorough,
+        }
+    }
+
+    fn material(&self) -> String {
+        match &self.pictures {
+            Some(folder) => format!("pictures of {}", folder.display()),
+            None => "rendered scenes".to_owned(),
+        }
+    }
+}
+
+fn default_cache() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|at| at.is_absolute());
+    cache
+        .or_else(|| Some(std::env::home_dir()?.join(".cache")))
+        .map(|cache| cache.join("strandwatch"))
+}
+
+fn rates(text: &str) -> Result<(f64, f64), String> {
+    let both = text.split_once("..").and_then(|(low, high)| {
+        Some((low.trim().parse::<f64>().ok()?, high.trim().parse::<f64>().ok()?))
+    });
+    match both {
+        Some((low, high)) if low >= 0.01 && low <= high && high <= 100.0 => Ok((low, high)),
+        _ => Err("write two numbers from 0.01 to 100, the smaller first, as 0.1..1".to_owned()),
+    }
+}
+
+fn part(text: &str) -> Result<f32, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "write a number from 0 to 1".to_owned())
+}
+
+fn per_100h(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.01..=5_000.0).contains(rate));
+    rate.ok_or_else(|| "write numbers from 0.01 to 5000, as 5,1,20".to_owned())
+}

@@ -1,0 +1,5 @@
+//! Home Assistant: what it is told, when, and what it makes of it.
+
+mod golden;
+mod life;
+mod rules;
