@@ -12,7 +12,7 @@ use super::evidence::Evidence;
 use super::scoring::SharedScorer;
 use crate::core::contract::Input;
 use crate::core::types::{FrameScore, Name};
-use crate::ports::{Bus, Frame, FrameSource, Publication};
+use crate::ports::{Bus, Frame, FrameSource, Publication, Seen};
 
 /// Draws what was seen on a frame: a JPEG.
 pub type Annotate = Arc<dyn Fn(&Frame, &FrameScore, &str) -> Result<Vec<u8>, String> + Send + Sync>;
@@ -44,6 +44,8 @@ pub struct CameraTask {
     pub scorer: Arc<SharedScorer>,
     /// Scores go here; when the core is behind, the camera waits rather than queue.
     pub scores: mpsc::Sender<Input>,
+    /// The newest frame with its score, for whoever looks.
+    pub view: watch::Sender<Option<Arc<Seen>>>,
     /// Where pictures go.
     pub bus: Option<Arc<dyn Bus>>,
     /// Draws.
@@ -88,6 +90,9 @@ impl CameraTask {
                     match scored {
                         Some(scored) => {
                             due = (due + pace).max(Instant::now());
+                            if self.view.receiver_count() > 0 {
+                                self.view.send_replace(Some(Arc::new(self.seen(&scored))));
+                            }
                             last = Some(scored);
                         }
                         None => due = Instant::now() + pace.min(ASK_AGAIN),
@@ -95,6 +100,11 @@ impl CameraTask {
                 }
             }
         }
+    }
+
+    fn seen(&self, (frame, score): &(Arc<Frame>, FrameScore)) -> Seen {
+        let caption = format!("{} / {}", self.printer, self.camera);
+        Seen { frame: frame.clone(), score: score.clone(), caption }
     }
 
     async fn capture_and_score(&self, due: Instant) -> Option<(Arc<Frame>, FrameScore)> {

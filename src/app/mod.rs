@@ -9,6 +9,7 @@ pub mod core_task;
 pub mod daemon;
 pub mod doctor;
 pub mod evidence;
+pub mod gallery;
 pub mod health;
 pub mod journal;
 pub mod persist;

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::camera_task::Annotate;
 use super::clock::SystemClock;
-use super::daemon::Parts;
+use super::daemon::{Parts, Web};
 use super::evidence::Evidence;
 use super::health::BusFacts;
 use super::persist::keys;
@@ -28,7 +28,7 @@ use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, hass, moonraker, mqtt};
+use crate::{camera, hass, moonraker, mqtt, web};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,9 @@ pub enum WiringError {
     /// The store is there and cannot be read.
     #[error("the store cannot be read: {0}")]
     Unreadable(#[from] crate::ports::StoreFault),
+    /// The address for pictures cannot be had.
+    #[error(transparent)]
+    Web(#[from] web::WebError),
     /// A camera's address makes no sense.
     #[error("printer {printer}, camera {camera}: {why}")]
     Camera {
@@ -112,6 +115,10 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
     }
     let model = Arc::new(OnnxLoader::new(model_options(config)));
     let annotate = annotator(model.clone());
+    let web = match &config.web {
+        Some(web) => Some(Web { listener: web::listen(web.listen)?, url: web.url.clone() }),
+        None => None,
+    };
     let parts = Parts {
         setup,
         clock,
@@ -124,6 +131,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         bus,
         store: store.clone(),
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
+        web,
     };
     Ok(Wired { parts, store, links: links_token, link_tasks })
 }
@@ -181,6 +189,7 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
         on_confirmed: config.act.on_confirmed,
         answer_within_ms: millis(config.act.answer_within),
         if_unanswered: config.act.if_unanswered,
+        heaters_off_after_ms: config.act.heaters_off_after.map(millis),
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };

@@ -20,7 +20,7 @@ use super::transport::Transport;
 use super::{Endpoint, Setup, action, macros, screen, webcams};
 use crate::core::screen::ScreenMessage;
 use crate::core::types::{KlippyState, LinkStatus, PrinterAction};
-use crate::ports::{ActionRefused, NotShown, PrinterLink, Webcam};
+use crate::ports::{ActionRefused, NotListed, NotShown, OwnWebcam, PrinterLink, Webcam};
 
 /// Our name among Moonraker's clients.
 const CLIENT: &str = "strandwatch";
@@ -52,6 +52,8 @@ pub struct Link {
     client: Mutex<Option<Client>>,
     /// Whether the printer has our macros.
     has_macros: AtomicBool,
+    /// What Moonraker is to list of ours.
+    own: Mutex<Vec<OwnWebcam>>,
 }
 
 impl Link {
@@ -65,6 +67,7 @@ impl Link {
             webcams: watch::Sender::new(Vec::new()),
             client: Mutex::new(None),
             has_macros: AtomicBool::new(false),
+            own: Mutex::new(Vec::new()),
         });
         let task = Arc::clone(&link);
         tracker.spawn(async move {
@@ -145,6 +148,9 @@ impl Link {
         self.identify(&client, identity).await?;
         self.register(&client, identity).await?;
         self.read_webcams(&client).await?;
+        if let Err(fault) = self.sync_own(&client).await {
+            tracing::warn!("{}", self.say(&fault));
+        }
         let merged = Merged::default();
         let mut follower = Follower { link: self, client, tell, merged, snapshot: 0, calls: 0 };
         follower.sync().await?;
@@ -237,6 +243,20 @@ impl Link {
         }
     }
 
+    /// Brings Moonraker's list up to date with what it is to have of ours. Only the daemon has a say in that.
+    async fn sync_own(&self, client: &Client) -> Result<(), MoonrakerFault> {
+        if self.setup.requests.is_none() {
+            return Ok(());
+        }
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let within = self.setup.timing.query;
+        let list = client.call("server.webcams.list", Value::Null, within).await?;
+        for (method, params) in webcams::changes(&list.result, &own) {
+            client.call(method, params, within).await?;
+        }
+        Ok(())
+    }
+
     fn publish(&self, merged: &Merged) {
         self.status.send_if_modified(|known| match known {
             LinkStatus::Up(status) if **status == *merged.status() => false,
@@ -310,6 +330,19 @@ impl PrinterLink for Link {
 
     fn show(&self, message: ScreenMessage) -> BoxFuture<'_, Result<(), NotShown>> {
         Box::pin(async move { self.display(&message).await.map_err(NotShown) })
+    }
+
+    fn list_own(&self, webcams: Vec<OwnWebcam>) -> BoxFuture<'_, Result<(), NotListed>> {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = webcams;
+        Box::pin(async move {
+            let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let method = "server.webcams.list";
+            let synced = match client {
+                Some(client) => self.sync_own(&client).await,
+                None => Err(MoonrakerFault::LostMeanwhile { method }),
+            };
+            synced.map_err(|fault| NotListed(self.say(&fault)))
+        })
     }
 
     fn webcams(&self) -> watch::Receiver<Vec<Webcam>> {

@@ -19,14 +19,13 @@ fail() { printf 'test: FAILED: %s\n' "$*" >&2; exit 1; }
 (($(id -u) == 0)) || fail "debootstrap and chroot need root"
 [[ -x $binary ]] || fail "$binary is not there: cargo build"
 if [[ ! -d $base ]]; then
-    # The mirror of this very system.
-    mirror=$(grep -rhoE '^(URIs: *|deb +(\[[^]]*\] *)?)https?://[^ ]+' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
-        grep -oE 'https?://[^ ]+' | head -n1)
-    say "making a bare $suite from ${mirror:-debootstrap\'s own mirror}"
+    # The mirror of this very system, where it is a Debian.
+    mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -oE 'https?://[^ ]+/debian/?' | head -n1) || true
+    say "making a bare $suite from ${mirror:-its usual mirror}"
     rm -rf "$base.part"
     mkdir -p "$base.part"
     # systemd as on any real system; no kernel and no init run here.
-    debootstrap --variant=minbase --include=sudo,ca-certificates,systemd,python3,git "$suite" "$base.part" "$mirror" >"$base.log" ||
+    debootstrap --variant=minbase --include=sudo,ca-certificates,systemd,dbus,python3,git "$suite" "$base.part" ${mirror:+"$mirror"} >"$base.log" ||
         fail "debootstrap: see $base.log"
     mv "$base.part" "$base"
 fi
@@ -47,14 +46,16 @@ inside() {
         PIP_CERT=/etc/ssl/certs/ca-certificates.crt bash -euc "cd ~/strandwatch && $1" </dev/null
 }
 
-# Every file with type, mode, owner and content, but for what package management writes about itself.
+# Every file with type, mode, owner and content, but for what package management writes about itself (Debian also leaves
+# the users and groups of packages that are removed), and for caches.
 listing() {
     (
         cd "$root"
         find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./run -o -path ./var/tmp \
             -o -path ./var/cache -o -path ./var/log -o -path ./var/lib/apt -o -path ./var/lib/dpkg \
-            -o -path ./home/pi/strandwatch \) -prune -o -printf '%y %m %u:%g %p %l\n' | sort
-        find etc home usr opt root var/lib -xdev \( -path var/lib/apt -o -path var/lib/dpkg -o -path home/pi/strandwatch \) -prune \
+            -o -path ./home/pi/strandwatch -o -path ./home/pi/.cache \) -prune -o -printf '%y %m %u:%g %p %l\n' | sort
+        find etc home usr opt root var/lib -xdev \( -path var/lib/apt -o -path var/lib/dpkg -o -path home/pi/strandwatch \
+            -o -path home/pi/.cache -o -regex 'etc/g?\(passwd\|shadow\|group\)-?' \) -prune \
             -o -type f -print0 | sort -z | xargs -0 sha256sum
     )
 }
@@ -76,9 +77,8 @@ printf '[server]\nport: 7125\n' >"$home/printer_data/config/moonraker.conf"
 printf 'klipper_mcu\nwebcamd\n' >"$home/printer_data/moonraker.asvc"
 git ls-files -z klipper models config | xargs -0 cp --parents -t "$home/strandwatch"
 cp "$binary" "$home/strandwatch/built"
-git -C "$home/strandwatch" init -q -b main
-git -C "$home/strandwatch" remote add origin https://example.org/strandwatch.git
 chroot "$root" chown -R pi: /home/pi
+inside 'git init -q -b main && git remote add origin https://example.org/strandwatch.git'
 chroot "$root" apt-get update -qq
 listing >"$root/tmp/before"
 
@@ -98,6 +98,7 @@ chroot "$root" systemd-analyze verify --man=no strandwatch.service || fail "syst
 [[ ! -e $root/etc/systemd/system/multi-user.target.wants/mosquitto.service ]] || fail "Debian's own broker would start"
 [[ $(head -n1 "$home/printer_data/config/printer.cfg") == '[include strandwatch.cfg]' ]] || fail "no macros in printer.cfg"
 grep -qx strandwatch "$home/printer_data/moonraker.asvc" || fail "not in moonraker.asvc"
+grep -qx 'origin: https://example.org/strandwatch.git' "$home/printer_data/config/strandwatch-update.conf" || fail "no [update_manager]"
 
 say "again: nothing may change, nor an edited configuration"
 printf '\n# my own words\n' >>"$home/printer_data/config/strandwatch.toml"

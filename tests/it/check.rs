@@ -196,6 +196,11 @@ fn values_that_make_no_sense_together_are_found() {
             "warning mqtt.host",
             "host = \"127.0.0.1\"",
         ),
+        ("[web]\nlisten = '7130'", "error web.listen", "127.0.0.1:7130"),
+        ("[web]\nlisten = '0.0.0.0:7130'", "error web.listen", "url = \"http://printer.lan:7130\""),
+        ("[web]\nlisten = '127.0.0.1:1'\nurl = 'x'", "error web.url", "url = \"/strandwatch\""),
+        ("[web]\nurl = '/x'", "warning web.url", "listen = \"127.0.0.1:7130\""),
+        ("[act]\nheaters_off_after = '5s'", "error act.heaters_off_after", "\"30m\""),
         ("[store]\npath = '/'", "error store.path", "strandwatch.db"),
         ("secrets = 'none.toml'", "error secrets", "install -m 600"),
     ] {

@@ -5,6 +5,7 @@
 mod actions;
 mod authority;
 mod console;
+mod cooling;
 mod incidents;
 mod invariants;
 mod life;
