@@ -45,7 +45,7 @@ pub struct CameraTask {
     /// Scores go here; when the core is behind, the camera waits rather than queue.
     pub scores: mpsc::Sender<Input>,
     /// The newest frame with its score, for whoever looks.
-    pub view: watch::Sender<Option<Arc<Seen>>>,
+    pub gallery: watch::Sender<Option<Arc<Seen>>>,
     /// Where pictures go.
     pub bus: Option<Arc<dyn Bus>>,
     /// Draws.
@@ -62,6 +62,9 @@ pub struct Orders {
     pub pictures: mpsc::Receiver<PictureRequest>,
 }
 
+/// How often the picture as a whole is compared with what it was.
+const VIEW_EVERY: Duration = Duration::from_secs(10);
+
 /// How often a camera that gives no frames is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -69,6 +72,7 @@ impl CameraTask {
     /// Works until cancelled.
     pub async fn run(self, mut orders: Orders, cancel: CancellationToken) {
         let mut last: Option<(Arc<Frame>, FrameScore)> = None;
+        let mut view_due = Instant::now();
         let mut due = Instant::now();
         loop {
             let interval = *orders.interval.borrow_and_update();
@@ -85,13 +89,13 @@ impl CameraTask {
                 Some(request) = orders.pictures.recv() => {
                     self.picture(request, last.as_ref(), &cancel).await;
                 }
-                scored = self.capture_and_score(due), if interval.is_some() => {
+                scored = self.capture_and_score(due, &mut view_due), if interval.is_some() => {
                     let pace = interval.unwrap_or(ASK_AGAIN);
                     match scored {
                         Some(scored) => {
                             due = (due + pace).max(Instant::now());
-                            if self.view.receiver_count() > 0 {
-                                self.view.send_replace(Some(Arc::new(self.seen(&scored))));
+                            if self.gallery.receiver_count() > 0 {
+                                self.gallery.send_replace(Some(Arc::new(self.seen(&scored))));
                             }
                             last = Some(scored);
                         }
@@ -107,11 +111,15 @@ impl CameraTask {
         Seen { frame: frame.clone(), score: score.clone(), caption }
     }
 
-    async fn capture_and_score(&self, due: Instant) -> Option<(Arc<Frame>, FrameScore)> {
+    async fn capture_and_score(
+        &self,
+        due: Instant,
+        view_due: &mut Instant,
+    ) -> Option<(Arc<Frame>, FrameScore)> {
         tokio::time::sleep_until(due).await;
         // Why there is no frame, or no score, is in the camera's report and in the model's state.
         let frame = Arc::new(self.source.capture().await.ok()?);
-        let score = match self.scorer.score(frame.clone()).await {
+        let mut score = match self.scorer.score(frame.clone()).await {
             // What the journal can hold exactly is what the core decides on.
             Ok(score) => score.quantised(),
             Err(why) => {
@@ -119,6 +127,12 @@ impl CameraTask {
                 return None;
             }
         };
+        // It is compared at this pace, and the journal stays short.
+        if Instant::now() < *view_due {
+            score.view = None;
+        } else {
+            *view_due = Instant::now() + VIEW_EVERY;
+        }
         let input = Input::Score {
             printer: self.printer.clone(),
             camera: self.camera.clone(),

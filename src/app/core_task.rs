@@ -164,6 +164,9 @@ impl CoreTask {
             Output::Remember { printer, memory } => {
                 self.make_durable(Durable::Memory(printer, memory));
             }
+            Output::Learned { printer, camera, clutter } => {
+                self.make_durable(Durable::Learned(printer, camera, clutter));
+            }
             Output::Sampling { printer, camera, interval_ms } => {
                 if let Some(orders) = self.cameras.get(&(printer, camera)) {
                     orders.interval.send_replace(interval_ms.map(Duration::from_millis));

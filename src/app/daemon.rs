@@ -92,7 +92,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let mut orders = BTreeMap::new();
     let mut views = web::Views::new();
     for ((printer, camera), source) in parts.cameras {
-        let (view, looking) = watch::channel(None);
+        let (gallery, looking) = watch::channel(None);
         if parts.web.is_some() {
             views.insert((printer.clone(), camera.clone()), looking);
         }
@@ -112,7 +112,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             source,
             scorer: scorer.clone(),
             scores: scores.clone(),
-            view,
+            gallery,
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
             evidence: parts.evidence.clone(),

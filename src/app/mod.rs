@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod gallery;
 pub mod health;
 pub mod journal;
+pub mod onnx;
 pub mod persist;
 pub mod replay;
 pub mod scoring;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::core::contract::{Action, Decision, PrinterMemory};
+use crate::core::detect::clutter::Clutter;
 use crate::core::event::Event;
 use crate::core::types::Name;
 use crate::ports::{Bus, Store};
@@ -16,6 +17,8 @@ pub enum Durable {
     Event(Event),
     /// A printer's memory.
     Memory(Name, PrinterMemory),
+    /// What a camera of a printer shows while prints are fine; `None` forgets it.
+    Learned(Name, Name, Option<Clutter>),
     /// The request ids a client has used.
     Answered(Name, Vec<String>),
     /// What became of a request, for the log.
@@ -32,6 +35,11 @@ pub mod keys {
     pub const MEMORY: &str = "memory/";
     /// Every client's used ids are below this.
     pub const ANSWERED: &str = "answered/";
+
+    /// What a camera's view shows while prints are fine.
+    pub fn clutter(printer: &Name, camera: &Name) -> String {
+        format!("clutter/{printer}/{camera}")
+    }
 
     /// A printer's memory.
     pub fn memory(printer: &Name) -> String {
@@ -62,6 +70,13 @@ pub async fn run(
                 done
             }
             Durable::Memory(printer, memory) => put(&store, keys::memory(&printer), &memory).await,
+            Durable::Learned(printer, camera, clutter) => {
+                let key = keys::clutter(&printer, &camera);
+                match clutter {
+                    Some(clutter) => put(&store, key, &clutter).await,
+                    None => store.remove(key).await,
+                }
+            }
             Durable::Answered(client, ids) => put(&store, keys::answered(&client), &ids).await,
             Durable::Decided(decision) => store.log_decision(decision).await,
             Durable::ThenAct(action) => {

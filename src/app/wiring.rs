@@ -16,18 +16,18 @@ use super::clock::SystemClock;
 use super::daemon::{Parts, Web};
 use super::evidence::Evidence;
 use super::health::BusFacts;
+use super::onnx::{OnnxLoader, annotator};
 use super::persist::keys;
 use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
-use crate::core::contract::{ActSettings, PrinterSetup, Setup, WatchSettings};
+use crate::core::contract::{ActSettings, PrinterSetup, Setup, ViewSetup, WatchSettings};
 use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
-use crate::vision::annotate::{Notes, annotate, jpeg};
-use crate::vision::{ModelOptions, OnnxScorer};
+use crate::vision::ModelOptions;
 use crate::{camera, hass, moonraker, mqtt, web};
 
 /// Why the daemon cannot start: everything else becomes health instead.
@@ -202,7 +202,13 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
     for printer in &config.printers {
         let memory = remembered(store, &keys::memory(&printer.name)).await?;
         let cameras = printer.cameras.iter().map(|camera| camera.name.clone()).collect();
-        printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory });
+        let mut views = BTreeMap::new();
+        for camera in &printer.cameras {
+            let clutter = remembered(store, &keys::clutter(&printer.name, &camera.name)).await?;
+            let (masks, bed) = (camera.masks.clone(), camera.bed);
+            views.insert(camera.name.clone(), ViewSetup { masks, bed, clutter });
+        }
+        printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory, views });
     }
     let mut answered = BTreeMap::new();
     for client in config.grants.0.keys() {
@@ -406,45 +412,5 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
         printers,
         identity,
         birth,
-    })
-}
-
-/// Loads the configured model.
-pub struct OnnxLoader {
-    options: ModelOptions,
-    loaded: Mutex<Option<Arc<OnnxScorer>>>,
-}
-
-impl OnnxLoader {
-    /// A loader for the model that `options` name.
-    pub fn new(options: ModelOptions) -> Self {
-        Self { options, loaded: Mutex::new(None) }
-    }
-
-    fn loaded(&self) -> Option<Arc<OnnxScorer>> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ModelLoader for OnnxLoader {
-    fn load(&self) -> Result<Arc<dyn Scorer>, String> {
-        let scorer = Arc::new(OnnxScorer::start(&self.options).map_err(|error| error.to_string())?);
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(scorer.clone());
-        Ok(scorer)
-    }
-
-    fn self_test_picture(&self) -> Result<(Frame, f32), String> {
-        let scorer = self.loaded().ok_or_else(|| "no model is loaded".to_owned())?;
-        let fires_at = scorer.model().alert_point;
-        Ok((Frame::clone(&scorer.known_failure()), fires_at))
-    }
-}
-
-fn annotator(loader: Arc<OnnxLoader>) -> Annotate {
-    Arc::new(move |frame, score, caption| {
-        let alert_point = loader.loaded().map_or(0.5, |scorer| scorer.model().alert_point);
-        let picture = annotate(frame, score, &Notes { caption, alert_point })
-            .map_err(|error| error.to_string())?;
-        jpeg(&picture).map_err(|error| error.to_string())
     })
 }

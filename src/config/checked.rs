@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::raw::{LogFormat, LogLevel, UrlKind};
 use crate::core::authz::{Grants, Trust};
 use crate::core::command::ActionChoice;
+use crate::core::geometry::BedView;
 use crate::core::incident::Unanswered;
 use crate::core::types::Name;
 
@@ -86,6 +87,10 @@ pub struct Camera {
     pub flip_horizontal: Option<bool>,
     /// Mirror top and bottom; `None` is what Moonraker says, else no.
     pub flip_vertical: Option<bool>,
+    /// Outlines as fractions of the picture; outside all of them nothing counts. None: everything does.
+    pub masks: Vec<Vec<[f64; 2]>>,
+    /// Where the bed lies in the picture.
+    pub bed: Option<BedView>,
 }
 
 /// Where a camera's pictures come from.

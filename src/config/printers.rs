@@ -9,6 +9,7 @@ use super::check::{Context, name};
 use super::checked::{Camera, CameraSource, Endpoint, Login, Printer};
 use super::problem::Key;
 use super::raw::{self, CameraFrom, UrlKind};
+use crate::core::geometry::{self, BedView};
 
 /// Topic levels below the base that are not printers.
 const RESERVED: [&str; 3] = ["client", "status", "health"];
@@ -103,10 +104,74 @@ fn cameras(context: &mut Context<'_>, printer: &Key, raw: &raw::Printer) -> Vec<
                 rotate: camera.rotate,
                 flip_horizontal: camera.flip_horizontal,
                 flip_vertical: camera.flip_vertical,
+                masks: masks(context, &key.at("masks"), camera),
+                bed: bed(context, &key, camera),
             });
         }
     }
     checked
+}
+
+/// Outlines that hold something and lie in the picture.
+fn masks(context: &mut Context<'_>, key: &Key, camera: &raw::Camera) -> Vec<Vec<[f64; 2]>> {
+    let mut masks = Vec::new();
+    for (index, outline) in camera.masks.iter().flatten().enumerate() {
+        let key = key.item(index);
+        let example = "write at least three points, such as [[0.1, 0.2], [0.9, 0.2], [0.5, 1.0]]";
+        let points: Vec<[f64; 2]> = outline.iter().filter_map(|at| in_picture(at)).collect();
+        if outline.len() < 3 {
+            context.error(&key, format!("has {} points: no outline", outline.len()), example);
+        } else if points.len() < outline.len() {
+            let write = "write each point as [x, y], two fractions between 0 and 1: pixels divided by the picture's size";
+            context.error(&key, "has a point that is none of the picture", write);
+        } else if geometry::doubled_area(&points).abs() < 1e-4 {
+            context.error(&key, "encloses nothing: its points lie on a line", example);
+        } else {
+            masks.push(points);
+        }
+    }
+    masks
+}
+
+/// A point of the picture.
+fn in_picture(point: &[f64]) -> Option<[f64; 2]> {
+    let point = <[f64; 2]>::try_from(point).ok()?;
+    point.iter().all(|part| (0.0..=1.0).contains(part)).then_some(point)
+}
+
+/// Where the bed lies, where both keys say so.
+fn bed(context: &mut Context<'_>, key: &Key, camera: &raw::Camera) -> Option<BedView> {
+    let (corners, extent) = match (&camera.bed_corners, &camera.bed_mm) {
+        (None, None) => return None,
+        (Some(corners), Some(extent)) => (corners, extent),
+        (Some(_), None) => {
+            let write = "write bed_mm = [0.0, 0.0, 235.0, 235.0] with the bed's size as well";
+            context.error(&key.at("bed_corners"), "means nothing without bed_mm", write);
+            return None;
+        }
+        (None, Some(_)) => {
+            let write = "run strandwatch calibrate, which prints both";
+            context.error(&key.at("bed_mm"), "means nothing without bed_corners", write);
+            return None;
+        }
+    };
+    let corners: Option<Vec<[f64; 2]>> = corners.iter().map(|at| in_picture(at)).collect();
+    let corners = corners.and_then(|corners| <[[f64; 2]; 4]>::try_from(corners).ok());
+    let extent_mm = <[f64; 4]>::try_from(extent.as_slice()).ok();
+    let extent_mm = extent_mm.filter(|[x0, y0, x1, y1]| x0 < x1 && y0 < y1);
+    if extent_mm.is_none() {
+        let write = "write [smallest x, smallest y, largest x, largest y], such as [0.0, 0.0, 235.0, 235.0]";
+        context.error(&key.at("bed_mm"), "is not the extent of a bed in mm", write);
+    }
+    let view = corners.zip(extent_mm).map(|(corners, extent_mm)| BedView { corners, extent_mm });
+    if corners.is_none() || view.is_some_and(|view| view.homography().is_none()) {
+        let write =
+            "mark front left, front right, back right, back left: strandwatch calibrate shows how";
+        let why = "are not the four corners of a bed in the picture, as fractions of it";
+        context.error(&key.at("bed_corners"), why, write);
+        return None;
+    }
+    view
 }
 
 fn source(

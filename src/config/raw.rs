@@ -102,6 +102,18 @@ pub(super) struct Camera {
     /// Mirror top and bottom, after turning. Without it: what Moonraker says, else false.
     #[schemars(example = false)]
     pub flip_vertical: Option<bool>,
+    /// The parts of the picture that count, each an outline of three points or more: fractions of the picture from its top
+    /// left, after turning and mirroring. What lies outside all of them counts for nothing. Without any the whole picture
+    /// counts. `strandwatch mask --preview` draws them over a picture of the camera.
+    #[schemars(example = [[[0.1, 0.2], [0.9, 0.2], [0.9, 1.0], [0.1, 1.0]]])]
+    pub masks: Option<Vec<Vec<Vec<f64>>>>,
+    /// Where the bed's four corners show in the picture, in fractions as above: front left, front right, back right, back
+    /// left. With it and `bed_mm`, a failure can be told to be one object's. `strandwatch calibrate` writes both down.
+    #[schemars(example = [[0.2, 0.9], [0.8, 0.9], [0.7, 0.4], [0.3, 0.4]])]
+    pub bed_corners: Option<Vec<Vec<f64>>>,
+    /// What these corners are on the bed: smallest x and y, largest x and y, mm.
+    #[schemars(example = [0.0, 0.0, 235.0, 235.0])]
+    pub bed_mm: Option<Vec<f64>>,
 }
 
 impl Default for Camera {
@@ -117,6 +129,9 @@ impl Default for Camera {
             rotate: None,
             flip_horizontal: None,
             flip_vertical: None,
+            masks: None,
+            bed_corners: None,
+            bed_mm: None,
         }
     }
 }

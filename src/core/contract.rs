@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
+use super::detect::clutter::Clutter;
 use super::event::Event;
+use super::geometry::BedView;
 use super::incident::Unanswered;
 use super::screen::ScreenMessage;
 use super::types::{FrameScore, LinkStatus, ModelFacts, Name, PrinterAction, SourceReport};
@@ -38,6 +40,21 @@ pub struct PrinterSetup {
     pub act: ActSettings,
     /// What an earlier run left ([`Output::Remember`]).
     pub memory: Option<PrinterMemory>,
+    /// What is known of each camera's view; a camera that is not listed counts as a whole and has taught nothing.
+    #[serde(default)]
+    pub views: BTreeMap<Name, ViewSetup>,
+}
+
+/// What is known of a camera's view.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ViewSetup {
+    /// Outlines as fractions of the frame; outside all of them nothing counts. None: everything does.
+    pub masks: Vec<Vec<[f64; 2]>>,
+    /// Where the bed lies, as people marked it.
+    pub bed: Option<BedView>,
+    /// What earlier prints taught ([`Output::Learned`]).
+    pub clutter: Option<Clutter>,
 }
 
 /// How a printer is watched.
@@ -241,6 +258,15 @@ pub enum Output {
         printer: Name,
         /// What.
         memory: PrinterMemory,
+    },
+    /// Keep for [`ViewSetup::clutter`].
+    Learned {
+        /// Of which printer.
+        printer: Name,
+        /// Which camera.
+        camera: Name,
+        /// What its view shows while prints are fine; `None` when that is to be forgotten.
+        clutter: Option<Clutter>,
     },
     /// How often to score a camera's frames; `None` is not at all.
     Sampling {

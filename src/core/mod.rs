@@ -10,6 +10,7 @@ pub mod contract;
 pub mod detect;
 pub mod document;
 pub mod event;
+pub mod geometry;
 pub mod incident;
 mod limit;
 pub mod print;

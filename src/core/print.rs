@@ -62,6 +62,11 @@ impl Phase {
         !matches!(self, Self::Idle | Self::Paused)
     }
 
+    /// Whether no strand of this print can be in view yet.
+    pub fn is_before_extrusion(self) -> bool {
+        matches!(self, Self::Heating | Self::Preparing)
+    }
+
     /// Whether frames count as evidence: only once something has been extruded.
     pub fn frames_count(self) -> bool {
         matches!(self, Self::FirstLayer | Self::Printing | Self::TimelapsePark)

@@ -5,6 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::detect::evidence::FalseAlarms;
+use super::detect::view::ViewSignature;
+
 /// One reading of both clocks. Durations and deadlines use `mono_ms`; people and requests use `unix_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
@@ -295,6 +298,9 @@ pub struct FrameScore {
     pub map: FailureMap,
     /// Time of inference alone, ms.
     pub infer_ms: f32,
+    /// What the picture looks like as a whole, now and then: tells whether the camera was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewSignature>,
 }
 
 impl FrameScore {
@@ -360,6 +366,9 @@ pub struct ModelFacts {
     pub score_rule: ScoreRule,
     /// What a score is worth.
     pub calibration: Calibration,
+    /// What a threshold costs, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarms: Option<FalseAlarms>,
 }
 
 /// How well a camera sees, as its adapter judges it from the frames alone.

@@ -8,14 +8,14 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::{TensorElementType, TensorRef};
 use sha2::{Digest, Sha256};
 
-use crate::core::detect::statistic::{Region, frame_score};
+use crate::core::detect::statistic::{Lens, frame_score};
 use crate::core::types::{FrameScore, Now};
 use crate::ports::Frame;
 
 use super::manifest::{Model, Output};
 use super::postprocess::{self, YoloOutput};
 use super::preprocess::{Placement, Preprocessor};
-use super::{VisionError, library};
+use super::{VisionError, library, view};
 
 /// A loaded model and the buffers of its chain: preprocess, session, postprocess. Not shared between threads.
 pub struct Detector {
@@ -67,7 +67,8 @@ impl Detector {
     pub fn score(&mut self, frame: &Frame) -> Result<FrameScore, VisionError> {
         let placement = self.prepare(frame)?;
         let prediction = self.infer()?;
-        self.interpret(prediction, &placement)
+        let score = self.interpret(prediction, &placement)?;
+        Ok(FrameScore { view: view::signature(frame), ..score })
     }
 
     /// First stage: the frame becomes the input tensor.
@@ -126,8 +127,8 @@ impl Detector {
                 return Err(self.wrong(format!("{} outputs were taken from it", tensors.len())));
             }
         };
-        let score = frame_score(self.model.rule, &map, &boxes, &Region::default());
-        Ok(FrameScore { score, boxes, map, infer_ms })
+        let score = frame_score(self.model.rule, &map, &boxes, &Lens::clear());
+        Ok(FrameScore { score, boxes, map, infer_ms, view: None })
     }
 
     fn wrong(&self, problem: String) -> VisionError {

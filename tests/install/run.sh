@@ -20,7 +20,7 @@ fail() { printf 'test: FAILED: %s\n' "$*" >&2; exit 1; }
 [[ -x $binary ]] || fail "$binary is not there: cargo build"
 if [[ ! -d $base ]]; then
     # The mirror of this very system, where it is a Debian.
-    mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -oE 'https?://[^ ]+/debian/?' | head -n1) || true
+    mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?' | head -n1) || true
     say "making a bare $suite from ${mirror:-its usual mirror}"
     rm -rf "$base.part"
     mkdir -p "$base.part"

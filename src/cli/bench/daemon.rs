@@ -207,7 +207,13 @@ fn setup(printer: &Name, camera: &Name) -> Setup {
         confirm_within_ms: 30_000,
         attempts: 3,
     };
-    let only = PrinterSetup { cameras: vec![camera.clone()], watch, act, memory: None };
+    let only = PrinterSetup {
+        cameras: vec![camera.clone()],
+        watch,
+        act,
+        memory: None,
+        views: std::collections::BTreeMap::new(),
+    };
     Setup {
         boot: "bench".to_owned(),
         printers: [(printer.clone(), only)].into(),
@@ -222,6 +228,7 @@ fn model_facts() -> ModelFacts {
         sha256: String::new(),
         score_rule: ScoreRule::TopKMean { k: 3 },
         calibration: Calibration { score: vec![0.0, 1.0], log_likelihood_ratio: vec![-4.0, 4.0] },
+        false_alarms: None,
     }
 }
 
@@ -232,7 +239,7 @@ fn score(p: f32) -> FrameScore {
         content: [0.0, 0.125, 1.0, 0.875],
         cells: vec![p; 400],
     };
-    FrameScore { score: p, boxes: Vec::new(), map, infer_ms: 10.0 }.quantised()
+    FrameScore { score: p, boxes: Vec::new(), map, infer_ms: 10.0, view: None }.quantised()
 }
 
 /// One state document to a real broker, acknowledged.

@@ -4,8 +4,10 @@
 //! so each weighs as much as the time it stands for; the verdict does not depend on the frame rate. A gap counts for at
 //! most one `τ`: what was not seen is neither good nor bad.
 //!
-//! The threshold for a tolerated rate of false alarms follows from Lorden's bound for the CUSUM, mean time between false
-//! alarms ≥ eʰ observations (Page, Biometrika 41, 1954; Lorden, Ann. Math. Statist. 42, 1971), an observation being one `τ`.
+//! The threshold for a tolerated rate of false alarms is what was measured with this model over whole prints, where it was
+//! ([`FalseAlarms`]). Else it follows from Lorden's bound for the CUSUM, mean time between false alarms ≥ eʰ observations
+//! (Page, Biometrika 41, 1954; Lorden, Ann. Math. Statist. 42, 1971), an observation being one `τ`: patient, as real good
+//! prints are not the worst ones possible.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +53,63 @@ impl Evidence {
     }
 }
 
-/// The sum at which a rate of false alarms of `per_100h` per 100 hours is met, at least 1.
-pub fn threshold(per_100h: f64, correlation_ms: u64) -> f64 {
-    let observations = 100.0 * 3_600_000.0 / correlation_ms.max(1) as f64;
-    (observations / per_100h).ln().max(1.0)
+/// How often good prints were taken for failing ones, measured over whole prints: what a threshold of the evidence costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FalseAlarms {
+    /// Thresholds, strictly ascending, at least two.
+    pub threshold: Vec<f64>,
+    /// False alarms per 100 print-hours at each, above 0 and strictly falling.
+    pub per_100h: Vec<f64>,
+    /// The correlation time that they were measured at, ms.
+    pub correlation_ms: u64,
+}
+
+impl FalseAlarms {
+    /// What is wrong with the table, if anything.
+    pub fn fault(&self) -> Option<&'static str> {
+        let ascending = self.threshold.windows(2).all(|pair| pair[0] < pair[1]);
+        let falling = self.per_100h.windows(2).all(|pair| pair[0] > pair[1]);
+        if self.threshold.len() < 2 || self.threshold.len() != self.per_100h.len() {
+            Some("must have two thresholds or more and a rate for each")
+        } else if !self.threshold.iter().chain(&self.per_100h).all(|v| v.is_finite() && *v > 0.0) {
+            Some("has a value that is not a number above 0")
+        } else if !ascending || !falling {
+            Some("must ascend in threshold and fall in rate")
+        } else if self.correlation_ms == 0 {
+            Some("must say which correlation time it was measured at")
+        } else {
+            None
+        }
+    }
+}
+
+/// The sum at which a rate of false alarms of `per_100h` per 100 hours is met, at least 1. The one place where a rate
+/// becomes a threshold.
+pub fn threshold(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> f64 {
+    let correlation_ms = correlation_ms.max(1) as f64;
+    let threshold = match measured {
+        // Twice as many observations an hour, twice as many chances to be wrong.
+        Some(measured) => {
+            at_rate(measured, per_100h) + (measured.correlation_ms as f64 / correlation_ms).ln()
+        }
+        None => (100.0 * 3_600_000.0 / correlation_ms / per_100h).ln(),
+    };
+    threshold.max(1.0)
+}
+
+/// Linear in the logarithm of the rate between what was measured; beyond it as Lorden's bound has it, a factor of e for
+/// each 1.
+fn at_rate(measured: &FalseAlarms, per_100h: f64) -> f64 {
+    let knots = || measured.per_100h.iter().copied().zip(measured.threshold.iter().copied());
+    let below = knots().take_while(|&(rate, _)| rate >= per_100h).last();
+    let above = knots().find(|&(rate, _)| rate < per_100h);
+    match (below, above) {
+        (Some((r0, h0)), Some((r1, h1))) => h0 + (h1 - h0) * (r0 / per_100h).ln() / (r0 / r1).ln(),
+        (Some((rate, threshold)), None) | (None, Some((rate, threshold))) => {
+            threshold + (rate / per_100h).ln()
+        }
+        (None, None) => f64::INFINITY,
+    }
 }
 
 #[cfg(test)]
@@ -76,9 +131,26 @@ mod tests {
 
     #[test]
     fn thresholds_follow_the_tolerated_rate() {
-        assert!((threshold(1.0, CORRELATION_MS) - 36_000f64.ln()).abs() < 1e-9);
-        assert!(threshold(5.0, CORRELATION_MS) < threshold(1.0, CORRELATION_MS));
-        assert!(threshold(1e9, CORRELATION_MS) >= 1.0);
+        assert!((threshold(1.0, CORRELATION_MS, None) - 36_000f64.ln()).abs() < 1e-9);
+        assert!(threshold(5.0, CORRELATION_MS, None) < threshold(1.0, CORRELATION_MS, None));
+        assert!(threshold(1e9, CORRELATION_MS, None) >= 1.0);
+    }
+
+    #[test]
+    fn measured_rates_are_met_exactly_between_them_smoothly_and_beyond_them_by_the_bound() {
+        let measured = FalseAlarms {
+            threshold: vec![4.0, 8.0],
+            per_100h: vec![20.0, 0.2],
+            correlation_ms: CORRELATION_MS,
+        };
+        let at = |rate| threshold(rate, CORRELATION_MS, Some(&measured));
+        for (rate, expected) in
+            [(20.0, 4.0), (2.0, 6.0), (0.2, 8.0), (0.2 / 1f64.exp(), 9.0), (20.0 * 1f64.exp(), 3.0)]
+        {
+            assert!((at(rate) - expected).abs() < 1e-9, "{rate}: {}", at(rate));
+        }
+        assert_eq!(at(1e9), 1.0);
+        assert!(threshold(2.0, CORRELATION_MS / 2, Some(&measured)) > at(2.0));
     }
 
     #[test]

@@ -1,18 +1,25 @@
 //! From scores to a level of concern, camera by camera.
 
+pub mod clutter;
 pub mod consecutive;
 pub mod evidence;
 pub mod statistic;
 pub mod tsd;
+pub mod view;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::clutter::{Background, Clutter};
 use self::consecutive::{Consecutive, ConsecutiveSettings};
 use self::evidence::{Evidence, threshold};
-use self::statistic::{Region, frame_score, log_likelihood_ratio, sum_of_confidences};
+use self::statistic::{
+    Lens, Region, frame_score, log_likelihood_ratio, point_of, positions, sum_of_confidences,
+};
 use self::tsd::{ESCALATION_ACT, ESCALATION_ALERT, Tsd};
-use super::types::{FrameScore, ModelFacts};
+use self::view::ViewReference;
+use super::geometry;
+use super::types::{FailureMap, FrameScore, ModelFacts};
 
 /// Which rule decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -68,8 +75,36 @@ const HEADROOM: f64 = 1.2;
 /// Cells and their neighbours from this probability on belong to what a dismissal covers.
 const DISMISSED_FROM: f32 = 0.25;
 
+/// Evidence at which people are told and at which the daemon acts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Limits {
+    alert: f64,
+    act: f64,
+}
+
+impl Limits {
+    fn of(settings: &DetectSettings, model: &ModelFacts) -> Self {
+        let at = |rate| threshold(rate, settings.correlation_ms, model.false_alarms.as_ref());
+        Self {
+            alert: at(settings.alert_false_alarms_per_100h),
+            act: at(settings.act_false_alarms_per_100h),
+        }
+    }
+}
+
+/// How the cells count for each rule: worked out anew when something changed.
+#[derive(Debug, Clone, PartialEq)]
+struct Lenses {
+    /// Of which map: columns, rows, content.
+    of: (u16, u16, [f32; 4]),
+    /// What is masked out or dismissed counts for nothing.
+    plain: Lens,
+    /// And the background is taken into account.
+    informed: Lens,
+}
+
 /// One camera's detector: every rule runs, one decides.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detector {
     evidence: Evidence,
     /// The Spaghetti Detective's rule.
@@ -77,68 +112,163 @@ pub struct Detector {
     consecutive: Consecutive,
     level: Level,
     dismissed: Region,
+    /// Outlines as fractions of the frame; outside all of them nothing counts. None: everything does.
+    masks: Vec<Vec<[f64; 2]>>,
+    background: Background,
+    view: ViewReference,
+    lenses: Option<Lenses>,
+    limits: Option<Limits>,
+    /// An alert was raised in this print that nobody has looked at.
+    doubted: bool,
 }
 
 impl Detector {
-    /// Begins a new print: evidence and dismissals are of a print.
-    pub fn new_print(&mut self) {
-        self.evidence.reset();
-        self.tsd.new_print();
-        self.consecutive = Consecutive::default();
-        self.level = Level::Clear;
-        self.dismissed = Region::default();
+    /// A detector of a camera of which only the part within `masks` counts (all of it when there are none), with what
+    /// earlier prints taught.
+    pub fn new(masks: Vec<Vec<[f64; 2]>>, clutter: Option<Clutter>) -> Self {
+        let view = clutter.as_ref().and_then(|clutter| clutter.view.clone()).unwrap_or_default();
+        Self { masks, view, background: Background::new(clutter), ..Self::default() }
     }
 
-    /// Forgets the evidence, keeps dismissals.
+    /// Begins a new print: evidence and dismissals are of a print.
+    pub fn new_print(&mut self) {
+        self.forget();
+        self.dismissed = Region::default();
+        self.background.new_print();
+        self.lenses = None;
+    }
+
+    /// People have looked: forgets the evidence, keeps dismissals.
     pub fn forget(&mut self) {
         self.evidence.reset();
         self.tsd.new_print();
         self.consecutive = Consecutive::default();
         self.level = Level::Clear;
+        self.doubted = false;
     }
 
     /// For the rest of this print, what `score` shows counts for nothing there. `accused` tells that this frame is what
     /// raised the suspicion, so that its hottest part belongs to the region however faint it is.
     pub fn dismiss(&mut self, score: &FrameScore, accused: bool) {
-        let hottest = score.map.cells.iter().copied().fold(0.0, f32::max);
+        let seen = match &self.lenses {
+            Some(lenses) => lenses.informed.applied(&score.map),
+            None => score.map.clone(),
+        };
+        let hottest = seen.cells.iter().copied().fold(0.0, f32::max);
         let floor = if accused { DISMISSED_FROM.min(hottest / 2.0) } else { DISMISSED_FROM };
         if hottest > 0.0 {
-            self.dismissed.add_hot_cells(&score.map, floor);
+            self.dismissed.add_hot_cells(&seen, floor);
+            self.lenses = None;
         }
     }
 
     /// Frames did not count for a while (a pause, a blind camera): what comes next stands for no time yet.
     pub fn interrupt(&mut self) {
         self.evidence.interrupt();
+        self.background.interrupt();
     }
 
-    /// Takes in a frame's score; `at_ms` is when the frame was taken. Returns the score that counted, dismissed regions left out.
+    /// What earlier prints taught, if they did.
+    pub fn clutter(&self) -> Option<&Clutter> {
+        self.background.settled()
+    }
+
+    /// Takes in what the picture looks like as a whole. When the camera was moved, what was learned and dismissed by
+    /// cells is forgotten; says whether something was.
+    pub fn follow_view(&mut self, score: &FrameScore) -> bool {
+        let moved = score.view.as_ref().is_some_and(|view| self.view.moves_to(view));
+        if moved {
+            self.dismissed = Region::default();
+            self.lenses = None;
+        }
+        moved && self.background.forget()
+    }
+
+    /// The print ended well: what it showed is what fine prints show here. `None` when nothing was learned.
+    pub fn settle(&mut self) -> Option<&Clutter> {
+        if self.doubted {
+            return None;
+        }
+        self.lenses = None;
+        self.background.settle(Some(self.view.clone()))
+    }
+
+    /// Takes in a frame that is no evidence; `early` when nothing has been extruded yet. Returns what it scores.
+    pub fn look(&mut self, at_ms: u64, score: &FrameScore, model: &ModelFacts, early: bool) -> f32 {
+        self.evidence.interrupt();
+        if early && self.background.learn_early(at_ms, &score.map, &model.sha256) {
+            self.lenses = None;
+        }
+        let lenses = self.lenses(&score.map, &model.sha256);
+        frame_score(model.score_rule, &score.map, &score.boxes, &lenses.informed)
+    }
+
+    /// Takes in a frame's score; `at_ms` is when the frame was taken. `may_learn` tells that nobody else doubts the print.
+    /// Returns the score that counted: masked, dismissed and cluttered cells taken into account.
     pub fn add(
         &mut self,
         at_ms: u64,
         score: &FrameScore,
         model: &ModelFacts,
         settings: &DetectSettings,
+        may_learn: bool,
     ) -> f32 {
-        let counted = frame_score(model.score_rule, &score.map, &score.boxes, &self.dismissed);
+        let FrameScore { map, boxes, .. } = score;
+        let limits = *self.limits.insert(Limits::of(settings, model));
+        let lenses = self.lenses(map, &model.sha256);
+        let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
+        let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
+        let p = sum_of_confidences(map, boxes, &lenses.plain);
         let ratio = log_likelihood_ratio(&model.calibration, counted);
-        let act = threshold(settings.act_false_alarms_per_100h, settings.correlation_ms);
-        self.evidence.add(at_ms, ratio, settings.correlation_ms, act * HEADROOM);
-        let p = sum_of_confidences(&score.map, &score.boxes, &self.dismissed);
+        self.evidence.add(at_ms, ratio, settings.correlation_ms, limits.act * HEADROOM);
         self.tsd.add(at_ms, f64::from(p));
-        self.consecutive.add(counted, settings.consecutive);
+        self.consecutive.add(plain, settings.consecutive);
         self.level = match settings.rule {
-            Rule::Evidence => self.evidence_level(settings),
+            Rule::Evidence => self.evidence_level(limits),
             Rule::Tsd => self.tsd_level(settings),
             Rule::Consecutive => self.consecutive_level(settings.consecutive),
         };
+        self.doubted |= self.level >= Level::Alert;
+        let fine = self.level == Level::Clear
+            && !self.doubted
+            && ratio < 0.0
+            && self.evidence.sum() < limits.alert * CLEAR_PART;
+        if may_learn && fine && self.background.learn(at_ms, map, &model.sha256) {
+            self.lenses = None;
+        }
         counted
     }
 
-    fn evidence_level(&self, settings: &DetectSettings) -> Level {
+    /// How the cells of `map` count now.
+    fn lenses(&mut self, map: &FailureMap, model: &str) -> &Lenses {
+        let of = (map.columns, map.rows, map.content);
+        if self.lenses.as_ref().is_some_and(|lenses| lenses.of != of) {
+            self.lenses = None;
+        }
+        let (masks, dismissed, background) = (&self.masks, &self.dismissed, &self.background);
+        self.lenses.get_or_insert_with(|| {
+            let hidden = |(row, column)| {
+                let point = point_of(map, row, column).map(f64::from);
+                let inside = masks.iter().any(|mask| geometry::holds(mask, point));
+                dismissed.holds(row, column) || !(masks.is_empty() || inside)
+            };
+            let plain: Vec<f32> = if masks.is_empty() && dismissed.is_empty() {
+                Vec::new()
+            } else {
+                positions(map).map(|at| if hidden(at) { 0.0 } else { 1.0 }).collect()
+            };
+            let mut informed = background.odds_factors(map, model);
+            if informed.is_empty() {
+                informed.clone_from(&plain);
+            } else {
+                informed.iter_mut().zip(&plain).for_each(|(factor, plain)| *factor *= plain);
+            }
+            Lenses { of, plain: Lens::new(plain), informed: Lens::new(informed) }
+        })
+    }
+
+    fn evidence_level(&self, Limits { alert, act }: Limits) -> Level {
         let sum = self.evidence.sum();
-        let alert = threshold(settings.alert_false_alarms_per_100h, settings.correlation_ms);
-        let act = threshold(settings.act_false_alarms_per_100h, settings.correlation_ms);
         if sum >= act {
             Level::Act
         } else if sum >= alert {
@@ -182,10 +312,7 @@ impl Detector {
     /// The deciding rule's statistic as a fraction of what acting needs; may exceed 1.
     pub fn fraction(&self, settings: &DetectSettings) -> f32 {
         let fraction = match settings.rule {
-            Rule::Evidence => {
-                self.evidence.sum()
-                    / threshold(settings.act_false_alarms_per_100h, settings.correlation_ms)
-            }
+            Rule::Evidence => self.limits.map_or(0.0, |limits| self.evidence.sum() / limits.act),
             Rule::Tsd => {
                 (self.tsd.adjusted(settings.tsd_sensitivity, ESCALATION_ACT) / 0.78).max(0.0)
             }

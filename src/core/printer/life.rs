@@ -93,6 +93,15 @@ impl Printer {
         self.cooling = None;
         self.phase = Phase::Idle;
         for (name, camera) in &mut self.cameras {
+            if outcome == "complete"
+                && let Some(clutter) = camera.detector.settle()
+            {
+                self.outputs.push_back(Output::Learned {
+                    printer: self.name.clone(),
+                    camera: name.clone(),
+                    clutter: Some(clutter.clone()),
+                });
+            }
             self.memory.lifetime.insert(name.clone(), camera.detector.tsd.lifetime);
             camera.begin_print(now);
         }

@@ -164,10 +164,10 @@ impl Printer {
             .cameras
             .iter()
             .map(|camera| {
-                let mut state = Camera::default();
-                state.detector.tsd.lifetime =
-                    memory.lifetime.get(camera).copied().unwrap_or_default();
-                (camera.clone(), state)
+                let view = setup.views.get(camera).cloned().unwrap_or_default();
+                let mut detector = Detector::new(view.masks, view.clutter);
+                detector.tsd.lifetime = memory.lifetime.get(camera).copied().unwrap_or_default();
+                (camera.clone(), Camera { detector, ..Camera::default() })
             })
             .collect();
         let prompt_open = memory.prompt_open;

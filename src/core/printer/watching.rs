@@ -27,14 +27,16 @@ impl Printer {
     pub fn on_score(
         &mut self,
         now: Now,
-        camera: &Name,
+        name: &Name,
         taken_ms: u64,
         score: FrameScore,
         model: &ModelFacts,
     ) {
         let phase_counts = self.phase.frames_count() && taken_ms >= self.counts_from_ms;
         let settings = self.detect();
-        let Some(camera) = self.cameras.get_mut(camera) else { return };
+        let may_learn = self.incident.is_none() && self.snoozed_until.is_none();
+        let early = self.phase.is_before_extrusion();
+        let Some(camera) = self.cameras.get_mut(name) else { return };
         if self.job.is_none()
             || taken_ms < self.job_from_ms
             || camera.scored_ms.is_some_and(|last| taken_ms < last)
@@ -49,16 +51,22 @@ impl Printer {
             camera.unseen = None;
         }
         let counts = phase_counts && seen;
+        if seen && camera.detector.follow_view(&score) {
+            let (printer, camera) = (self.name.clone(), name.clone());
+            self.outputs.push_back(Output::Learned { printer, camera, clutter: None });
+        }
         if counts {
-            camera.counted = camera.detector.add(taken_ms, &score, model, &settings);
+            camera.counted = camera.detector.add(taken_ms, &score, model, &settings, may_learn);
             if camera.detector.level() == Level::Clear {
                 camera.peak = None;
             } else if camera.peak.as_ref().is_none_or(|(worst, _)| camera.counted >= *worst) {
                 camera.peak = Some((camera.counted, score.clone()));
             }
         } else {
-            camera.counted = score.score.min(1.0);
-            camera.detector.interrupt();
+            camera.counted = camera.detector.look(taken_ms, &score, model, early && seen);
+            if !seen {
+                camera.detector.interrupt();
+            }
         }
         camera.last = Some(score);
         if counts {

@@ -228,6 +228,7 @@ fn of_printer(turns: &[Turn], printer: &str) -> Vec<(u64, Output)> {
                 | Output::Incident { printer, .. }
                 | Output::Availability { printer, .. }
                 | Output::Remember { printer, .. }
+                | Output::Learned { printer, .. }
                 | Output::Sampling { printer, .. }
                 | Output::Screen { printer, .. }
                 | Output::FailureImage { printer, .. } => printer.to_string(),

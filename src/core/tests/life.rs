@@ -106,7 +106,10 @@ fn frames_before_the_first_extrusion_are_no_evidence() {
         status.layer = Some(1);
     });
     assert_eq!(scenario.state()["phase"], "first_layer");
+    // What lay there before is no failure of this print; what comes is.
     scenario.score(0.9).for_secs(40);
+    assert!(!scenario.event_names().contains(&"alert"));
+    scenario.frames(frame(0.9, 2, 3)).for_secs(40);
     assert!(scenario.event_names().contains(&"alert"));
 }
 

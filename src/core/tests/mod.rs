@@ -4,6 +4,7 @@
 
 mod actions;
 mod authority;
+mod clutter;
 mod console;
 mod cooling;
 mod incidents;

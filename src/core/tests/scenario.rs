@@ -42,6 +42,7 @@ pub fn model() -> ModelFacts {
         sha256: "00".to_owned(),
         score_rule: ScoreRule::TopKMean { k: 1 },
         calibration: Calibration { score: vec![0.0, 1.0], log_likelihood_ratio: vec![-4.0, 4.0] },
+        false_alarms: None,
     }
 }
 
@@ -55,6 +56,7 @@ pub fn frame(p: f32, row: usize, column: usize) -> FrameScore {
         boxes: vec![ScoredBox { x0: x, y0: y, x1: x + 0.25, y1: y + 0.25, p }],
         map: FailureMap { columns: 4, rows: 4, content: [0.0, 0.0, 1.0, 1.0], cells },
         infer_ms: 12.0,
+        view: None,
     }
 }
 
@@ -90,6 +92,7 @@ pub fn printer_setup(cameras: &[&str]) -> PrinterSetup {
             attempts: ATTEMPTS,
         },
         memory: None,
+        views: BTreeMap::new(),
     }
 }
 

@@ -372,6 +372,7 @@ fn printer_setup(camera: &Name, judgement: &Judgement) -> PrinterSetup {
         watch: judgement.watch,
         act: judgement.act,
         memory: None,
+        views: BTreeMap::new(),
     }
 }
 

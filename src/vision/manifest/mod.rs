@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::core::detect::evidence::FalseAlarms;
 use crate::core::types::{Calibration, ModelFacts, ScoreRule};
 
 use super::VisionError;
@@ -54,6 +55,8 @@ pub struct Model {
     pub alert_point: f32,
     /// What a score is worth as evidence.
     pub calibration: Calibration,
+    /// What a threshold of the evidence costs, where it was measured.
+    pub false_alarms: Option<FalseAlarms>,
     /// P(failing) at each of the calibration's scores, where the manifest gives it.
     pub probability: Option<Vec<f32>>,
     /// Measured figures, for people.
@@ -193,6 +196,7 @@ impl Model {
             sha256: self.sha256.clone(),
             score_rule: self.rule,
             calibration: self.calibration.clone(),
+            false_alarms: self.false_alarms.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::core::detect::evidence::FalseAlarms;
 use crate::core::types::{Calibration, ScoreRule};
 
 use super::{Input, Model, Output, SCHEMA};
@@ -31,6 +32,7 @@ struct RawModel {
     output: RawOutput,
     score: Score,
     calibration: RawCalibration,
+    false_alarms: Option<FalseAlarms>,
     #[serde(default)]
     metrics: toml::Table,
 }
@@ -152,6 +154,9 @@ impl RawModel {
         problems.fraction(self.score.box_threshold, "score.box_threshold");
         problems.fraction(self.score.alert_point, "score.alert_point");
         check_calibration(&self.calibration, problems);
+        if let Some(fault) = self.false_alarms.as_ref().and_then(FalseAlarms::fault) {
+            problems.require(false, "false_alarms", fault);
+        }
         let output = self.output.check(self.kind, problems);
         let rule = self.score.check(problems);
         Some(Model {
@@ -169,6 +174,7 @@ impl RawModel {
                 score: self.calibration.score,
                 log_likelihood_ratio: self.calibration.log_likelihood_ratio,
             },
+            false_alarms: self.false_alarms,
             probability: self.calibration.probability,
             metrics: self.metrics,
         })

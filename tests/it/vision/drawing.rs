@@ -13,6 +13,7 @@ fn score(p: f32) -> FrameScore {
         boxes: vec![ScoredBox { x0: 0.5, y0: 0.3, x1: 0.7, y1: 0.5, p }],
         map: FailureMap { columns: 20, rows: 20, content: [0.0, 0.0, 1.0, 1.0], cells },
         infer_ms: 1.0,
+        view: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use base64::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use strandwatch::core::detect::statistic::{Region, frame_score};
+use strandwatch::core::detect::statistic::{Lens, frame_score};
 use strandwatch::core::types::ScoreRule;
 use strandwatch::ports::Frame;
 use strandwatch::vision::manifest::Input;
@@ -68,7 +68,7 @@ fn maps_give_the_scores_and_boxes_that_python_gave() {
         assert_placed(&placement, vector);
         let map = failure_map(&list(&vector["map"]), 20, 20, &placement);
         let boxes = boxes_of_map(&map, threshold, &placement);
-        let score = frame_score(ScoreRule::TopKMean { k }, &map, &boxes, &Region::default());
+        let score = frame_score(ScoreRule::TopKMean { k }, &map, &boxes, &Lens::clear());
         let expected = vector["score"].as_f64().unwrap() as f32;
         assert!((score - expected).abs() < 1e-5, "{width}x{height}: {score}, Python {expected}");
         let expected: Vec<Vec<f32>> =

@@ -1,0 +1,384 @@
+//! Clutter: what a camera shows, cell by cell, while prints are fine. Cables, clips, logos and the print's own texture
+//! must not count as failures where they are, and only there.
+//!
+//! A cell's log-odds of showing strands are compared with its mean log-odds while all was well. What is known to be
+//! cluttered is discounted by the excess of that mean over [`USUAL`], what is known to be clean counts more: a steady
+//! 0.5 in a corner that never showed more than 0.02 is news, and none where a cable has always scored 0.5.
+//!
+//! | learned from | may discount, log-odds | why it can be trusted |
+//! |---|---|---|
+//! | this print before anything was extruded | at most 3 | no strand of *this* print can be there |
+//! | earlier prints that ended well | at most 4.5 | they ended well |
+//! | this print's good frames so far | never; it only makes clean cells count more | a failure from the first frame on must not excuse itself |
+//!
+//! So a cable that scores 0.9 is worth 0.3, a tangle next to it counts in full, and one that saturates the model counts
+//! even where a cable lies. Nothing is learned while anything is suspected, while paused, or after an alert until people
+//! have looked. Everything is forgotten when the view moves, or another model or picture size is in use.
+
+use serde::{Deserialize, Serialize};
+
+use super::view::ViewReference;
+use crate::core::types::FailureMap;
+
+/// Log-odds that are usual for a cell that shows nothing of interest: a probability of 0.2.
+const USUAL: f32 = -1.386_294_4;
+/// Frames before the first extrusion may discount a cell by this many log-odds.
+const MOST_EARLY: f32 = 3.0;
+/// Earlier prints may.
+const MOST_SETTLED: f32 = 4.5;
+/// A cell that is known to be clean counts for this many log-odds more.
+const MOST_SHARPER: f32 = 1.1;
+/// After so many seconds a source is half trusted.
+const EARLY_HALF_S: f32 = 20.0;
+const SETTLED_HALF_S: f32 = 900.0;
+const PRINT_HALF_S: f32 = 600.0;
+/// Frames closer together are no independent witnesses of a background, ms.
+const LEARN_EVERY_MS: u64 = 10_000;
+/// The shortest stretch of good printing worth keeping, seconds.
+const LEAST_KEPT_S: f32 = 600.0;
+/// Earlier prints weigh as much as this many seconds, so that what has changed since is learned.
+const SETTLED_WEIGHT_S: f32 = 20.0 * 3_600.0;
+/// Probabilities are taken to lie this far from 0 and 1.
+const MARGIN: f32 = 0.005;
+
+/// Which cells these are: only maps of the same model and the same picture can be compared.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Grid {
+    /// The model's hash.
+    pub model: String,
+    /// Cells a row.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+    /// The part that the frame covers, as [`FailureMap::content`].
+    pub content: [f32; 4],
+}
+
+impl Grid {
+    fn of(map: &FailureMap, model: &str) -> Self {
+        let FailureMap { columns, rows, content, .. } = *map;
+        Self { model: model.to_owned(), columns, rows, content }
+    }
+
+    fn is_of(&self, map: &FailureMap, model: &str) -> bool {
+        (self.columns, self.rows, self.content) == (map.columns, map.rows, map.content)
+            && self.model == model
+    }
+}
+
+/// What is known of a camera's background from prints that ended well: survives restarts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Clutter {
+    /// Of which cells.
+    pub grid: Grid,
+    /// Mean log-odds of each cell, in hundredths.
+    pub log_odds: Vec<i16>,
+    /// Good printing that it was learned from, seconds; at most what earlier prints may weigh.
+    pub seconds: f32,
+    /// Prints that it was learned from.
+    pub prints: u32,
+    /// What the view looked like.
+    pub view: Option<ViewReference>,
+}
+
+impl Clutter {
+    /// By how many log-odds each cell is discounted, 0 where it is not.
+    pub fn discounts(&self) -> Vec<f32> {
+        let trust = trust(self.seconds, SETTLED_HALF_S);
+        let discount = |log_odds: &i16| {
+            let excess = f32::from(*log_odds) / 100.0 - USUAL;
+            (trust * excess).clamp(0.0, MOST_SETTLED)
+        };
+        self.log_odds.iter().map(discount).collect()
+    }
+}
+
+/// A mean of cells over time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Mean {
+    log_odds: Vec<f32>,
+    seconds: f32,
+}
+
+impl Mean {
+    fn add(&mut self, map: &FailureMap, seconds: f32) {
+        if self.log_odds.len() != map.cells.len() {
+            *self = Self { log_odds: vec![0.0; map.cells.len()], seconds: 0.0 };
+        }
+        self.seconds += seconds;
+        let weight = seconds / self.seconds;
+        for (mean, &p) in self.log_odds.iter_mut().zip(&map.cells) {
+            *mean += (log_odds(p) - *mean) * weight;
+        }
+    }
+}
+
+/// One camera's background during a print.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Background {
+    grid: Grid,
+    settled: Option<Clutter>,
+    early: Mean,
+    print: Mean,
+    learned_ms: Option<u64>,
+}
+
+impl Background {
+    /// Starts from what earlier prints left.
+    pub fn new(settled: Option<Clutter>) -> Self {
+        Self { settled, ..Self::default() }
+    }
+
+    /// What earlier prints left.
+    pub fn settled(&self) -> Option<&Clutter> {
+        self.settled.as_ref()
+    }
+
+    /// Begins a new print: what was learned of the last one without its good end goes.
+    pub fn new_print(&mut self) {
+        *self = Self::new(self.settled.take());
+    }
+
+    /// The view moved: nothing of it is where it was. Says whether that was news to what is kept.
+    pub fn forget(&mut self) -> bool {
+        let kept = self.settled.is_some();
+        *self = Self::default();
+        kept
+    }
+
+    /// Frames did not come or did not count for a while.
+    pub fn interrupt(&mut self) {
+        self.learned_ms = None;
+    }
+
+    /// Takes in a frame from before anything was extruded. Says whether it changed anything.
+    pub fn learn_early(&mut self, at_ms: u64, map: &FailureMap, model: &str) -> bool {
+        let seconds = self.stands_for(at_ms, map, model);
+        if let Some(seconds) = seconds {
+            self.early.add(map, seconds);
+        }
+        seconds.is_some()
+    }
+
+    /// Takes in a frame that shows a good print. Says whether it changed anything.
+    pub fn learn(&mut self, at_ms: u64, map: &FailureMap, model: &str) -> bool {
+        let seconds = self.stands_for(at_ms, map, model);
+        if let Some(seconds) = seconds {
+            self.print.add(map, seconds);
+        }
+        seconds.is_some()
+    }
+
+    /// The seconds that a frame stands for; `None` when it comes too soon after the last.
+    fn stands_for(&mut self, at_ms: u64, map: &FailureMap, model: &str) -> Option<f32> {
+        if !self.grid.is_of(map, model) {
+            self.grid = Grid::of(map, model);
+            self.early = Mean::default();
+            self.print = Mean::default();
+            self.learned_ms = None;
+            if self.settled.as_ref().is_some_and(|settled| settled.grid != self.grid) {
+                self.settled = None;
+            }
+        }
+        let elapsed_ms = match self.learned_ms {
+            // The first frame stands for little.
+            None => 1_000,
+            Some(last) => at_ms.saturating_sub(last),
+        };
+        if self.learned_ms.is_some() && elapsed_ms < LEARN_EVERY_MS {
+            return None;
+        }
+        self.learned_ms = Some(at_ms);
+        Some(elapsed_ms.min(2 * LEARN_EVERY_MS) as f32 / 1_000.0)
+    }
+
+    /// The print ended well: keeps what it showed. `None` when that was too little to tell.
+    pub fn settle(&mut self, view: Option<ViewReference>) -> Option<&Clutter> {
+        if self.print.seconds < LEAST_KEPT_S {
+            return None;
+        }
+        let before = self.settled.take().filter(|settled| settled.grid == self.grid);
+        let before = before.unwrap_or_else(|| Clutter {
+            grid: self.grid.clone(),
+            log_odds: vec![0; self.print.log_odds.len()],
+            ..Clutter::default()
+        });
+        let weight = self.print.seconds / (self.print.seconds + before.seconds);
+        let mix = |(&old, &new): (&i16, &f32)| {
+            let old = f32::from(old) / 100.0;
+            ((old + (new - old) * weight) * 100.0).round() as i16
+        };
+        let settled = Clutter {
+            log_odds: before.log_odds.iter().zip(&self.print.log_odds).map(mix).collect(),
+            seconds: (before.seconds + self.print.seconds).min(SETTLED_WEIGHT_S).round(),
+            prints: before.prints.saturating_add(1),
+            view: view.or(before.view),
+            grid: before.grid,
+        };
+        Some(self.settled.insert(settled))
+    }
+
+    /// By what each cell's odds are multiplied; empty when nothing is known of these cells.
+    pub fn odds_factors(&self, map: &FailureMap, model: &str) -> Vec<f32> {
+        let settled = self.settled.as_ref().filter(|settled| settled.grid.is_of(map, model));
+        let ours = self.grid.is_of(map, model);
+        if settled.is_none() && !ours {
+            return Vec::new();
+        }
+        let early_trust = trust(self.early.seconds, EARLY_HALF_S);
+        let settled_trust = settled.map_or(0.0, |settled| trust(settled.seconds, SETTLED_HALF_S));
+        let clean_trust = settled_trust.max(trust(self.print.seconds, PRINT_HALF_S));
+        let shift = |cell: usize| {
+            let of = |mean: &Mean| mean.log_odds.get(cell).copied().filter(|_| ours);
+            let early = of(&self.early);
+            let settled = settled.and_then(|s| s.log_odds.get(cell)).map(|&c| f32::from(c) / 100.0);
+            let excess = |known: Option<f32>| known.map_or(0.0, |mean| mean - USUAL);
+            let discount = (early_trust * excess(early)).min(MOST_EARLY);
+            let discount = discount.max((settled_trust * excess(settled)).min(MOST_SETTLED));
+            if discount > 0.0 {
+                return -discount;
+            }
+            // Clean only where nobody ever saw anything.
+            let most = [early, settled, of(&self.print)].into_iter().flatten().reduce(f32::max);
+            (clean_trust * most.map_or(0.0, |most| USUAL - most)).clamp(0.0, MOST_SHARPER)
+        };
+        (0..map.cells.len()).map(|cell| shift(cell).exp()).collect()
+    }
+}
+
+fn trust(seconds: f32, half_s: f32) -> f32 {
+    seconds / (seconds + half_s)
+}
+
+fn log_odds(p: f32) -> f32 {
+    let p = p.clamp(MARGIN, 1.0 - MARGIN);
+    (p / (1.0 - p)).ln()
+}
+
+/// The probability `p`, its odds multiplied by `factor`. A discounted cell never counts as more than nearly certain, or
+/// no discount could touch it.
+pub fn with_odds(p: f32, factor: f32) -> f32 {
+    if factor == 1.0 {
+        return p;
+    }
+    let p = if factor < 1.0 { p.min(1.0 - MARGIN) } else { p };
+    p * factor / (1.0 - p + p * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(cells: &[f32]) -> FailureMap {
+        let columns = cells.len() as u16;
+        FailureMap { columns, rows: 1, content: [0.0, 0.0, 1.0, 1.0], cells: cells.to_vec() }
+    }
+
+    /// What `background` makes of cells that score so.
+    fn seen(background: &Background, cells: &[f32]) -> Vec<f32> {
+        let factors = background.odds_factors(&map(cells), "m");
+        assert_eq!(factors.len(), cells.len());
+        cells.iter().zip(factors).map(|(&p, factor)| with_odds(p, factor)).collect()
+    }
+
+    fn after_early(cells: &[f32], seconds: u64) -> Background {
+        let mut background = Background::default();
+        for at in 0..seconds {
+            background.learn_early(at * 1_000, &map(cells), "m");
+        }
+        background
+    }
+
+    fn after_prints(cells: &[f32], prints: u64) -> Background {
+        let mut background = Background::default();
+        for print in 0..prints {
+            background.new_print();
+            for at in 0..7_200 {
+                background.learn((print * 10_000 + at) * 1_000, &map(cells), "m");
+            }
+            assert!(background.settle(None).is_some());
+        }
+        background.new_print();
+        background
+    }
+
+    #[test]
+    fn a_cable_seen_before_the_first_extrusion_is_discounted_and_a_saturated_tangle_there_is_not() {
+        let background = after_early(&[0.9, 0.02], 180);
+        assert!(seen(&background, &[0.9, 0.02])[0] < 0.35);
+        let background = after_early(&[0.99, 0.02], 180);
+        assert!(seen(&background, &[0.99, 0.02])[0] > 0.8);
+    }
+
+    #[test]
+    fn what_earlier_good_prints_showed_is_discounted_where_it_is_and_only_there() {
+        let background = after_prints(&[0.97, 0.02, 0.02], 3);
+        let seen = seen(&background, &[0.97, 0.97, 0.02]);
+        assert!(seen[0] < 0.5, "{seen:?}");
+        assert!(seen[1] >= 0.97, "{seen:?}");
+        assert!(seen[2] < 0.1, "{seen:?}");
+    }
+
+    #[test]
+    fn a_good_print_so_far_makes_clean_cells_count_more_and_excuses_nothing() {
+        let mut background = Background::default();
+        for at in 0..3_600 {
+            background.learn(at * 1_000, &map(&[0.02, 0.9]), "m");
+        }
+        let seen = seen(&background, &[0.5, 0.9]);
+        assert!(seen[0] > 0.7, "{seen:?}");
+        assert_eq!(seen[1], 0.9);
+    }
+
+    #[test]
+    fn a_print_that_did_not_end_well_leaves_nothing() {
+        let mut background = Background::default();
+        for at in 0..3_600 {
+            background.learn(at * 1_000, &map(&[0.9]), "m");
+        }
+        background.new_print();
+        assert_eq!(background, Background::default());
+    }
+
+    #[test]
+    fn too_short_a_print_teaches_nothing() {
+        let mut background = Background::default();
+        background.learn(0, &map(&[0.9]), "m");
+        background.learn(3_600_000, &map(&[0.9]), "m");
+        assert!(background.settle(None).is_none(), "a gap is no hour of printing");
+    }
+
+    #[test]
+    fn cells_of_another_model_or_picture_size_are_not_compared() {
+        let mut background = after_prints(&[0.9, 0.9], 1);
+        assert!(background.odds_factors(&map(&[0.9, 0.9]), "other").is_empty());
+        let cropped = FailureMap { content: [0.0, 0.1, 1.0, 0.9], ..map(&[0.9, 0.9]) };
+        assert!(background.odds_factors(&cropped, "m").is_empty());
+        background.learn(0, &map(&[0.9, 0.9]), "other");
+        assert_eq!(background.settled(), None);
+    }
+
+    #[test]
+    fn one_failure_among_good_prints_moves_the_background_little() {
+        let mut background = after_prints(&[0.02], 5);
+        for at in 0..7_200 {
+            let p = if at < 6_000 { 0.02 } else { 0.95 };
+            background.learn(100_000_000 + at * 1_000, &map(&[p]), "m");
+        }
+        background.settle(None);
+        background.new_print();
+        assert!(seen(&background, &[0.95])[0] > 0.95);
+    }
+
+    #[test]
+    fn what_is_learned_does_not_depend_on_the_frame_rate() {
+        let learned = |interval_ms: u64| {
+            let mut background = Background::default();
+            for at in (0..1_800_000).step_by(interval_ms as usize) {
+                background.learn(at, &map(&[if at % 60_000 < 30_000 { 0.9 } else { 0.1 }]), "m");
+            }
+            background.settle(None).unwrap().log_odds[0]
+        };
+        assert!((learned(100) - learned(5_000)).abs() < 30);
+    }
+}

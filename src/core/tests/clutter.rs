@@ -1,0 +1,246 @@
+//! What lies in view while prints are fine must not alarm; what goes wrong over it must.
+
+use super::scenario::{Scenario, frame, name};
+use crate::core::contract::{Output, Setup};
+use crate::core::detect::clutter::Clutter;
+use crate::core::detect::evidence::FalseAlarms;
+use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
+use crate::core::types::{Calibration, FrameScore, ModelFacts, PrintState, ScoreRule};
+
+/// The shipped model's table, roughly, and a map of 4×4.
+fn shipped() -> ModelFacts {
+    ModelFacts {
+        score_rule: ScoreRule::TopKMean { k: 1 },
+        calibration: Calibration {
+            score: vec![0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0],
+            log_likelihood_ratio: vec![-4.0, -2.5, -1.5, -0.6, 0.5, 1.3, 2.6, 4.0],
+        },
+        ..super::scenario::model()
+    }
+}
+
+fn printer(change: impl FnOnce(&mut Setup)) -> Scenario {
+    let mut scenario = Scenario::with(change);
+    scenario.input(crate::core::contract::Input::Model { model: Ok(shipped()) });
+    scenario
+}
+
+/// Both cells at once.
+fn and(a: &FrameScore, b: &FrameScore) -> FrameScore {
+    let mut both = a.clone();
+    both.map.cells.iter_mut().zip(&b.map.cells).for_each(|(a, b)| *a = a.max(*b));
+    both.score = a.score.max(b.score);
+    both.boxes.extend(&b.boxes);
+    both
+}
+
+const CABLE: fn() -> FrameScore = || frame(0.9, 0, 3);
+
+/// A print heats with `before` in view, then extrudes.
+fn begin(scenario: &mut Scenario, before: &FrameScore) {
+    scenario.report(|status| {
+        status.print = PrintState::Printing;
+        status.filename = Some("benchy.gcode".to_owned());
+        status.total_duration_s = 0.0;
+        status.filament_used_mm = 0.0;
+    });
+    scenario.frames(before.clone()).for_secs(180);
+    scenario.report(|status| status.filament_used_mm = 1.0);
+    scenario.forget();
+}
+
+/// A print that shows `throughout`, ends well, and is followed by another.
+fn good_print(scenario: &mut Scenario, throughout: &FrameScore, hours: u64) {
+    begin(scenario, throughout);
+    scenario.frames(throughout.clone()).for_secs(hours * 3_600);
+    scenario.print_state(PrintState::Complete).wait(600);
+}
+
+fn learned(scenario: &Scenario) -> Vec<Option<Clutter>> {
+    let learned = |output: &Output| match output {
+        Output::Learned { clutter, .. } => Some(clutter.clone()),
+        _ => None,
+    };
+    scenario.fresh().filter_map(learned).collect()
+}
+
+#[test]
+fn a_cable_that_scores_high_for_hours_alarms_neither_in_the_first_print_nor_later() {
+    let mut scenario = printer(|_| {});
+    for _ in 0..3 {
+        good_print(&mut scenario, &CABLE(), 3);
+        assert_eq!(scenario.event_names(), ["print_ended"], "{:?}", scenario.events());
+    }
+}
+
+#[test]
+fn a_tangle_beside_the_cable_alerts_and_so_does_a_bright_one_over_it() {
+    for tangle in [and(&CABLE(), &frame(0.9, 1, 1)), frame(0.99, 0, 3)] {
+        let mut scenario = printer(|_| {});
+        begin(&mut scenario, &CABLE());
+        scenario.frames(CABLE()).for_secs(1_800).frames(tangle.clone()).for_secs(120);
+        assert!(scenario.event_names().contains(&"alert"), "{:?}", scenario.event_names());
+    }
+}
+
+#[test]
+fn a_failure_from_the_first_frame_of_the_first_print_is_found() {
+    for heats in [true, false] {
+        let mut scenario = printer(|_| {});
+        if heats {
+            begin(&mut scenario, &frame(0.02, 1, 1));
+        } else {
+            scenario.start_print("benchy.gcode");
+        }
+        scenario.frames(frame(0.9, 1, 1)).for_secs(60);
+        assert!(scenario.event_names().contains(&"alert"), "heats: {heats}");
+    }
+}
+
+#[test]
+fn a_steady_half_alerts_where_all_was_clean_and_does_not_where_it_always_was() {
+    let mut scenario = printer(|_| {});
+    begin(&mut scenario, &frame(0.02, 1, 1));
+    scenario.frames(frame(0.02, 1, 1)).for_secs(1_800);
+    scenario.frames(frame(0.5, 1, 1)).for_secs(300);
+    assert!(scenario.event_names().contains(&"alert"));
+    let mut scenario = printer(|_| {});
+    begin(&mut scenario, &frame(0.5, 1, 1));
+    scenario.frames(frame(0.5, 1, 1)).for_secs(3 * 3_600);
+    assert_eq!(scenario.event_names(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_print_that_ends_well_teaches_and_what_it_taught_outlives_a_restart() {
+    let mut scenario = printer(|_| {});
+    good_print(&mut scenario, &CABLE(), 2);
+    let taught = learned(&scenario);
+    let [Some(clutter)] = &taught[..] else { panic!("{taught:?}") };
+    assert_eq!(clutter.prints, 1);
+    // Another run of the daemon, started in the middle of a print: nothing early was seen.
+    let restarted = |clutter: Option<Clutter>| {
+        let mut scenario = printer(|setup| {
+            let printer = setup.printers.get_mut(&name("voron")).unwrap();
+            printer.views.entry(name("cam")).or_default().clutter = clutter;
+        });
+        scenario.start_print("next.gcode").frames(CABLE()).for_secs(3_600);
+        scenario.event_names().contains(&"alert")
+    };
+    assert!(!restarted(Some(clutter.clone())));
+    assert!(restarted(None));
+}
+
+#[test]
+fn a_print_that_did_not_end_well_or_was_alerted_of_teaches_nothing_unless_people_looked() {
+    let end = |scenario: &mut Scenario, state| {
+        scenario.forget();
+        scenario.frames(frame(0.02, 1, 1)).for_secs(3_600).print_state(state);
+        learned(scenario).len()
+    };
+    let mut cancelled = printer(|_| {});
+    begin(&mut cancelled, &frame(0.02, 1, 1));
+    assert_eq!(end(&mut cancelled, PrintState::Cancelled), 0);
+    let alerted = || {
+        let mut scenario = printer(|setup| {
+            setup.printers.get_mut(&name("voron")).unwrap().act.armed = false;
+        });
+        begin(&mut scenario, &frame(0.02, 1, 1));
+        scenario.frames(frame(0.9, 1, 1)).for_secs(120);
+        assert!(scenario.event_names().contains(&"alert"));
+        scenario
+    };
+    assert_eq!(end(&mut alerted(), PrintState::Complete), 0);
+    let mut dismissed = alerted();
+    dismissed.ask("household", "dismiss", serde_json::json!({}));
+    assert_eq!(end(&mut dismissed, PrintState::Complete), 1);
+}
+
+#[test]
+fn a_failure_that_grows_slowly_is_not_learned_away() {
+    let mut scenario = printer(|_| {});
+    begin(&mut scenario, &frame(0.02, 1, 1));
+    scenario.frames(frame(0.02, 1, 1)).for_secs(600);
+    for step in 1..=60 {
+        scenario.frames(frame(0.02 + 0.015 * step as f32, 1, 1)).for_secs(60);
+    }
+    assert!(scenario.event_names().contains(&"alert"));
+}
+
+#[test]
+fn a_camera_that_was_moved_forgets_and_says_so() {
+    let looking = |pattern: usize| {
+        let sign = |at: usize| ((at * 31 + at / 7 * pattern) % 3) as i8 - 1;
+        let signs = (0..VIEW_COLUMNS * VIEW_ROWS).map(sign).collect();
+        FrameScore { view: ViewSignature::new(signs), ..CABLE() }
+    };
+    let mut scenario = printer(|_| {});
+    good_print(&mut scenario, &looking(1), 2);
+    assert!(learned(&scenario)[0].as_ref().unwrap().view.is_some());
+    begin(&mut scenario, &looking(1));
+    assert_eq!(learned(&scenario), []);
+    scenario.frames(looking(2)).for_secs(120);
+    assert_eq!(learned(&scenario), [None]);
+    assert!(scenario.event_names().contains(&"alert"), "the cable is where no cable was known");
+}
+
+#[test]
+fn what_is_masked_out_counts_for_nothing() {
+    let mut scenario = printer(|setup| {
+        let printer = setup.printers.get_mut(&name("voron")).unwrap();
+        let left_half = vec![[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]];
+        printer.views.entry(name("cam")).or_default().masks = vec![left_half];
+    });
+    scenario.start_print("a.gcode").frames(frame(0.99, 1, 2)).for_secs(600);
+    assert!(!scenario.event_names().contains(&"alert"));
+    scenario.frames(frame(0.99, 1, 1)).for_secs(60);
+    assert!(scenario.event_names().contains(&"alert"));
+}
+
+#[test]
+fn measured_rates_of_false_alarms_set_the_thresholds() {
+    let until_alert = |false_alarms| {
+        let mut scenario = Scenario::with(|_| {});
+        let model = ModelFacts { false_alarms, ..shipped() };
+        scenario.input(crate::core::contract::Input::Model { model: Ok(model) });
+        scenario.start_print("a.gcode");
+        (1..).find(|_| {
+            scenario.frames(frame(0.9, 1, 1)).for_secs(1);
+            scenario.event_names().contains(&"alert")
+        })
+    };
+    let measured =
+        FalseAlarms { threshold: vec![2.0, 4.0], per_100h: vec![5.0, 1.0], correlation_ms: 10_000 };
+    assert!(until_alert(Some(measured)) < until_alert(None));
+}
+
+/// The same scene at another frame rate: the verdict comes within one interval.
+#[test]
+fn the_verdict_comes_at_the_same_time_at_any_frame_rate() {
+    use crate::core::contract::Input;
+    let alerts_at = |interval_ms: u64| {
+        let mut scenario = printer(|_| {});
+        scenario.start_print("a.gcode");
+        let begin = scenario.now.mono_ms;
+        while !scenario.event_names().contains(&"alert") {
+            scenario.now.mono_ms += interval_ms;
+            let at_s = (scenario.now.mono_ms - begin) as f32 / 1_000.0;
+            // Clean, a scare, clean, then a tangle that grows over a minute.
+            let p = match at_s {
+                ..600.0 => 0.03,
+                ..610.0 => 0.9,
+                ..1_200.0 => 0.05,
+                _ => (0.05 + (at_s - 1_200.0) / 60.0).min(0.95),
+            };
+            let (printer, camera) = (name("voron"), name("cam"));
+            let taken_ms = scenario.now.mono_ms;
+            scenario.input(Input::Score { printer, camera, taken_ms, score: frame(p, 1, 1) });
+        }
+        scenario.now.mono_ms - begin
+    };
+    let reference = alerts_at(100);
+    assert!((1_200_000..1_330_000).contains(&reference), "{reference}");
+    for interval_ms in [1_000, 5_000] {
+        let found = alerts_at(interval_ms);
+        assert!(found.abs_diff(reference) <= interval_ms, "{interval_ms}: {found}, {reference}");
+    }
+}
