@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::album::{Album, Encode};
 use super::evidence::Evidence;
 use super::scoring::SharedScorer;
 use crate::core::contract::Input;
@@ -50,6 +51,8 @@ pub struct CameraTask {
     pub bus: Option<Arc<dyn Bus>>,
     /// Draws.
     pub annotate: Annotate,
+    /// Makes a JPEG of a frame as it is.
+    pub encode: Encode,
     /// Keeps pictures of incidents.
     pub evidence: Evidence,
 }
@@ -74,6 +77,7 @@ impl CameraTask {
         let mut last: Option<(Arc<Frame>, FrameScore)> = None;
         let mut view_due = Instant::now();
         let mut due = Instant::now();
+        let mut album = Album::new(self.encode.clone(), self.evidence.clone());
         loop {
             let interval = *orders.interval.borrow_and_update();
             self.source.set_wanted(interval.is_some());
@@ -87,6 +91,9 @@ impl CameraTask {
                     due = due.min(Instant::now() + orders.interval.borrow().unwrap_or_default());
                 }
                 Some(request) = orders.pictures.recv() => {
+                    if let PictureRequest::Failure { incident } = &request {
+                        album.begin_incident(incident).await;
+                    }
                     self.picture(request, last.as_ref(), &cancel).await;
                 }
                 scored = self.capture_and_score(due, &mut view_due), if interval.is_some() => {
@@ -97,6 +104,7 @@ impl CameraTask {
                             if self.gallery.receiver_count() > 0 {
                                 self.gallery.send_replace(Some(Arc::new(self.seen(&scored))));
                             }
+                            album.look(&scored.0).await;
                             last = Some(scored);
                         }
                         None => due = Instant::now() + pace.min(ASK_AGAIN),
@@ -198,7 +206,7 @@ impl CameraTask {
         let drawing = tokio::task::spawn_blocking(move || {
             let jpeg = annotate(&frame, &score, &caption)?;
             if let Some(incident) = incident {
-                evidence.keep_picture(&incident, &jpeg);
+                evidence.keep_picture(&incident, "alert", &jpeg);
             }
             Ok(jpeg)
         });

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::camera_task::PictureRequest;
-use super::journal::Journal;
 use super::persist::Durable;
+use super::recorder::Recorder;
+use super::thin::Thinner;
 use crate::core::Core;
 use crate::core::command::id_of;
 use crate::core::contract::{Action, Decision, Input, Output, Reply};
@@ -89,8 +90,10 @@ pub struct CoreTask {
     pub screens: BTreeMap<Name, mpsc::Sender<ScreenMessage>>,
     /// When this task last came round, monotonic ms: the watchdog looks at it.
     pub heartbeat: Arc<AtomicU64>,
-    /// Records every input, if it can.
-    pub journal: Option<Journal>,
+    /// Records every print.
+    pub recorder: Recorder,
+    /// Keeps what decides nothing from the core.
+    pub thinner: Thinner,
 }
 
 /// The task comes round at least this often.
@@ -119,18 +122,18 @@ impl CoreTask {
         while let Ok(input) = sources.inputs.try_recv() {
             self.take(input);
         }
-        if let Some(journal) = &mut self.journal {
-            journal.flush();
-        }
+        self.recorder.flush();
     }
 
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
-        if let Some(journal) = &mut self.journal {
-            journal.append(now, &input);
+        if !self.thinner.lets_in(now, &input) {
+            return;
         }
+        self.recorder.input(now, &input);
         self.core.handle(now, input);
         while let Some(output) = self.core.poll_output() {
+            self.recorder.output(now, &output);
             self.put_out(output);
         }
     }

@@ -10,11 +10,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::album::Encode;
 use super::camera_task::{Annotate, CameraTask, Orders};
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
+use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
+use super::thin::Thinner;
 use super::{gallery, persist, screens, watchdog};
 use crate::core::Core;
 use crate::core::contract::{Input, Setup};
@@ -40,11 +43,13 @@ pub struct Parts {
     pub self_test_every: Duration,
     /// Draws what was seen.
     pub annotate: Annotate,
+    /// Makes a JPEG of a frame as it is.
+    pub encode: Encode,
     /// The bus and its requests, if there is one.
     pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
-    /// Keeps pictures and the journal.
+    /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
     /// Serves what is seen, if it is to be looked at.
     pub web: Option<Web>,
@@ -115,6 +120,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             gallery,
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
+            encode: parts.encode.clone(),
             evidence: parts.evidence.clone(),
         };
         let its_orders = Orders { interval: interval_orders, pictures: picture_orders };
@@ -163,7 +169,8 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let persisting =
         tokio::spawn(persist::run(durable_queue, parts.store.clone(), bus.clone(), act));
     let core_task = CoreTask {
-        journal: parts.evidence.begin_journal(&parts.setup),
+        recorder: Recorder::new(parts.evidence.clone(), parts.setup.clone()),
+        thinner: Thinner::default(),
         core: Core::new(parts.setup),
         clock: parts.clock.clone(),
         bus: bus.clone(),

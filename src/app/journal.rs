@@ -214,12 +214,14 @@ impl Standing {
         self.inputs.insert(topic, input.clone());
     }
 
-    /// Opens a journal that begins in the middle of a run. Its replay takes the same decisions from here on; ids are
-    /// counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
-    pub fn open(&self, now: Now, journal: &mut Journal) {
-        for input in self.inputs.values() {
-            journal.append(now, input);
-        }
+    /// What a journal of `printer` alone opens with when it begins in the middle of a run. Its replay takes the same
+    /// decisions from here on; ids are counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
+    pub fn of<'a>(&'a self, printer: &'a Name) -> impl Iterator<Item = &'a Input> {
+        let about = move |topic: &Topic| match topic {
+            Topic::CommandPlane | Topic::Model | Topic::SelfTest => true,
+            Topic::Source(of, _) | Topic::Printer(of) => of == printer,
+        };
+        self.inputs.iter().filter(move |(topic, _)| about(topic)).map(|(_, input)| input)
     }
 }
 
@@ -300,7 +302,7 @@ impl<R: BufRead> Iterator for Reader<R> {
 mod tests {
     use super::*;
     use crate::core::contract::Output;
-    use crate::core::tests::scenario::{START, Scenario, frame, setup};
+    use crate::core::tests::scenario::{START, Scenario, frame, name, setup};
 
     fn journal_of(scenario: &Scenario, path: &Path) {
         let mut journal = Journal::create(path, &scenario.setup).unwrap();
@@ -405,7 +407,9 @@ mod tests {
             standing.note(input);
         }
         let mut journal = Journal::create(&path, &scenario.setup).unwrap();
-        standing.open(scenario.now, &mut journal);
+        for input in standing.of(&name("voron")) {
+            journal.append(scenario.now, input);
+        }
         let before = scenario.inputs.len();
         scenario.score(0.9).for_secs(120);
         for (now, input) in &scenario.inputs[before..] {

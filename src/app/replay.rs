@@ -54,6 +54,46 @@ pub fn replay_journal(path: &Path) -> Result<Replayed, JournalError> {
     failure.map_or(Ok(replayed), Err)
 }
 
+/// Lines that are read ahead at once, and how many such batches.
+const BATCH: usize = 256;
+const BATCHES: usize = 8;
+
+/// A journal that is read on a thread of its own: reading takes as long as deciding. A torn last line is left out.
+pub struct ReadAhead {
+    /// What the core was made from.
+    pub setup: Setup,
+    batches: std::iter::Flatten<std::sync::mpsc::IntoIter<Vec<Line>>>,
+}
+
+type Line = Result<(Now, Input), JournalError>;
+
+impl ReadAhead {
+    /// Opens it.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let mut reader = Reader::open(path)?;
+        let setup = reader.setup.clone();
+        let (batches, incoming) = std::sync::mpsc::sync_channel(BATCHES);
+        std::thread::spawn(move || {
+            loop {
+                let batch: Vec<_> = reader.by_ref().take(BATCH).collect();
+                // The other end hangs up at the first error.
+                if batch.is_empty() || batches.send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { setup, batches: incoming.into_iter().flatten() })
+    }
+}
+
+impl Iterator for ReadAhead {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        self.batches.next()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;

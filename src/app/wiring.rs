@@ -3,7 +3,7 @@
 pub mod home_assistant;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -11,23 +11,22 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::camera_task::Annotate;
 use super::clock::SystemClock;
 use super::daemon::{Parts, Web};
 use super::evidence::Evidence;
 use super::health::BusFacts;
 use super::onnx::{OnnxLoader, annotator};
 use super::persist::keys;
-use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, ViewSetup, WatchSettings};
 use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
+use crate::ports::{Bus, Clock, FrameSource, PrinterLink, Requests, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::ModelOptions;
+use crate::vision::annotate::frame_jpeg;
 use crate::{camera, hass, moonraker, mqtt, web};
 
 /// Why the daemon cannot start: everything else becomes health instead.
@@ -128,6 +127,7 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         model,
         self_test_every: config.watch.self_test_every,
         annotate,
+        encode: Arc::new(|frame| frame_jpeg(frame).map_err(|error| error.to_string())),
         bus,
         store: store.clone(),
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),

@@ -14,9 +14,11 @@ mod log;
 mod model;
 pub mod output;
 mod pictures;
+mod replay;
 mod run;
 mod score;
 mod simulate;
+mod tune;
 
 /// How a command ends; the number is the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,10 @@ enum Command {
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
     Eval(eval::Arguments),
+    /// Decide recorded prints, videos or pictures again, with other settings
+    Replay(replay::Arguments),
+    /// Propose settings from this printer's own prints and the answers to its alerts
+    Tune(tune::Arguments),
     /// Judge the rules on whole simulated prints: failures found, how fast, and false alarms per 100 hours
     Simulate(simulate::Arguments),
     /// Measure frames per second, CPU per frame by stage, and memory
@@ -97,6 +103,8 @@ pub fn main() -> ExitCode {
         Command::Client(arguments) => client::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Tune(arguments) => tune::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod authz;
+mod cells;
 pub mod command;
 pub mod contract;
 pub mod detect;

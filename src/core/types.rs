@@ -256,6 +256,7 @@ pub struct FailureMap {
     /// The part of the map that the frame covers, `[x0, y0, x1, y1]` as fractions of the map; the rest is letterbox bars.
     pub content: [f32; 4],
     /// `columns × rows` probabilities; 0 in the bars.
+    #[serde(with = "super::cells")]
     pub cells: Vec<f32>,
 }
 

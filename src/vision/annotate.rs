@@ -52,6 +52,12 @@ pub fn annotate(frame: &Frame, score: &FrameScore, notes: &Notes) -> Result<RgbI
     canvas.into_picture().ok_or_else(bad)
 }
 
+/// A frame as it is, as JPEG.
+pub fn frame_jpeg(frame: &Frame) -> Result<Vec<u8>, image::ImageError> {
+    let picture = RgbImage::from_raw(frame.width, frame.height, frame.rgb.clone());
+    jpeg(&picture.unwrap_or_default())
+}
+
 /// Encodes a picture as JPEG.
 pub fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
     let mut bytes = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use crate::cli::pictures::Progress;
+use crate::cli::replay::rule_word;
 use crate::core::detect::Rule;
 use crate::core::types::ModelFacts;
 use crate::sim::workload::life::{Judgement, Life, Told};
@@ -144,7 +145,7 @@ impl<'a> Workload<'a> {
     }
 
     fn entry(&self, rule: Rule, setting: String, judgement: Judgement) -> Entry {
-        let told = self.run(judgement, &format!("{} ({setting})", word(rule)));
+        let told = self.run(judgement, &format!("{} ({setting})", rule_word(rule)));
         let failures = told.iter().flatten().filter_map(|told| told.failure);
         let delays_s = failures.map(|found| found.alert_s).collect();
         Entry { rule, setting, asked_per_100h: None, tally: Tally::of(&told), delays_s }
@@ -192,14 +193,5 @@ impl<'a> Workload<'a> {
         });
         progress.finish();
         done.into_inner().unwrap_or_default()
-    }
-}
-
-/// The rule's name in the configuration.
-pub(super) fn word(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Evidence => "evidence",
-        Rule::Tsd => "tsd",
-        Rule::Consecutive => "consecutive",
     }
 }

@@ -5,7 +5,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::Report;
-use super::contest::{Entry, word};
+use super::contest::Entry;
+use crate::cli::replay::rule_word;
 use crate::core::detect::Rule;
 
 const SIZE: (u32, u32) = (1240, 520);
@@ -50,7 +51,7 @@ fn numbered(entries: &[Entry]) -> impl Iterator<Item = (usize, &Entry)> {
 }
 
 fn label(entry: &Entry) -> String {
-    format!("{}, {}", word(entry.rule), entry.setting)
+    format!("{}, {}", rule_word(entry.rule), entry.setting)
 }
 
 fn found(area: &Area, report: &Report) -> Drawn {

@@ -1,8 +1,9 @@
 //! The report for people.
 
 use super::Report;
-use super::contest::{Entry, word};
+use super::contest::Entry;
 use crate::cli::output::say;
+use crate::cli::replay::rule_word;
 use crate::sim::workload::tally::{Estimate, Times};
 
 /// Prints it.
@@ -29,7 +30,7 @@ pub(super) fn print(report: &Report) {
         let tally = &entry.tally;
         say(format_args!(
             "{:12} {:26} in clutter {}/100 h; there from the first frame: {} of {} found; dead or frozen camera: {} of {} told",
-            word(entry.rule),
+            rule_word(entry.rule),
             entry.setting,
             interval(tally.false_alerts_in_clutter_per_100h),
             tally.from_the_start.1,
@@ -48,7 +49,7 @@ fn line(entry: &Entry) {
     let tally = &entry.tally;
     say(format_args!(
         "{:12} {:26} {:20}  {:20}  {:16} {:24}  {}",
-        word(entry.rule),
+        rule_word(entry.rule),
         entry.setting,
         interval(tally.false_alerts_per_100h),
         interval(tally.false_pauses_per_100h),
