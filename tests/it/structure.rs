@@ -55,6 +55,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio_tungstenite", &["src/moonraker/"]),
     ("figment", &["src/config/"]),
     ("axum", &["src/sim/", "src/web/"]),
+    ("rcgen", &["src/mqtt/managed/"]),
+    ("qrcode", &["src/cli/client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/cli/", "src/main.rs"]),
 ];
