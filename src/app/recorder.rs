@@ -220,11 +220,13 @@ mod tests {
     }
 
     fn kinds(outputs: &[(Now, Output)]) -> Vec<&'static str> {
-        let kind = |output: &Output| match output {
-            Output::Event { event } => Some(event.kind.name()),
-            _ => None,
-        };
-        outputs.iter().filter_map(|(_, output)| kind(output)).collect()
+        let mut kinds = Vec::new();
+        for (_, output) in outputs {
+            if let Output::Event { event } = output {
+                kinds.push(event.kind.name());
+            }
+        }
+        kinds
     }
 
     #[test]
