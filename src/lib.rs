@@ -31,6 +31,7 @@
 //! | a kind of model | one variant of the manifest's `kind`, decoded in `vision/postprocess.rs` |
 //! | an entity of Home Assistant | one row of [`hass::entities::ENTITIES`]; a button is part of its command's row |
 //! | a topic | one variant of [`mqtt::topics::Topic`], one row of [`mqtt::wire::delivery`] |
+//! | who may publish or read a topic | [`mqtt::access`] |
 //! | a rule | one file below `core/detect/`, one variant of [`core::detect::Rule`] |
 //! | a subcommand | one file below `cli/` |
 //!

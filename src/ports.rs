@@ -230,6 +230,23 @@ pub enum BusLink {
     },
 }
 
+/// How the broker of our own is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerHealth {
+    /// Being started for the first time.
+    Starting,
+    /// It runs.
+    Up {
+        /// How often it had to be started again.
+        restarts: u32,
+    },
+    /// It does not run; it is started again after a while.
+    Down {
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
 /// Requests reach the application through this channel; when it is full the bus answers `refused: busy` itself.
 pub type Requests = mpsc::Receiver<IncomingRequest>;
 
@@ -270,6 +287,9 @@ pub trait Store: Send + Sync {
 
     /// Forgets a document; no error when there was none.
     fn remove(&self, key: String) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// A number that changes when another process has written to the store.
+    fn version(&self) -> BoxFuture<'_, Result<i64, StoreFault>>;
 }
 
 /// Both clocks.

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::album::Encode;
 use super::camera_task::{Annotate, CameraTask, Orders};
+use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
@@ -20,6 +21,7 @@ use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::thin::Thinner;
 use super::{persist, screens, watchdog};
 use crate::core::Core;
+use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store};
@@ -48,6 +50,10 @@ pub struct Parts {
     pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// The configuration's clients.
+    pub configured: Grants,
+    /// Every client's grant, told to those who must know.
+    pub grants: watch::Sender<Grants>,
     /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
 }
@@ -132,6 +138,13 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     if let (Some(bus), Some(facts)) = (&bus, facts) {
         tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
     }
+    tracker.spawn(clients::follow(
+        parts.store.clone(),
+        parts.configured,
+        parts.grants,
+        inputs.clone(),
+        cancel.clone(),
+    ));
     tracker.spawn(watchdog::run(
         parts.clock.clone(),
         heartbeat.clone(),

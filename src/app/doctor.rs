@@ -14,6 +14,7 @@ use super::scoring::{ModelLoader, SharedScorer, load_now, self_test};
 use super::wiring::{self, OnnxLoader, WiringError};
 use crate::config::Checked;
 use crate::core::types::{Decoding, KlippyState, LinkStatus, Name, SourceHealth, SourceReport};
+use crate::mqtt::managed;
 use crate::mqtt::requester::Requester;
 use crate::ports::{Clock, FrameSource, PrinterLink};
 
@@ -229,9 +230,14 @@ fn seen(width: u32, height: u32, report: &SourceReport) -> String {
 async fn broker_check(config: &Checked) -> Finding {
     let what = "broker";
     let Some(settings) = &config.mqtt else {
-        let detail = "none is configured: nobody hears of a failure; set mqtt.host";
+        let detail = "there is none (mqtt.broker is \"none\"): nobody hears of a failure";
         return finding(what, Verdict::Warning, detail);
     };
+    match wiring::managed_settings(config, settings) {
+        Ok(Some(own)) => return own_broker_check(config, settings, &own).await,
+        Ok(None) => {}
+        Err(error) => return finding(what, Verdict::Bad, error.to_string()),
+    }
     let address = format!("{}:{}", settings.host, settings.port);
     match probe_broker(config, settings).await {
         Ok(()) if settings.login.is_none() => finding(
@@ -247,6 +253,46 @@ async fn broker_check(config: &Checked) -> Finding {
             format!("{address} accepts our login; that it keeps clients apart is not tested yet"),
         ),
         Err(why) => finding(what, Verdict::Bad, why),
+    }
+}
+
+/// Our own broker runs where the daemon does; without a daemon, whether it could is what can be said.
+async fn own_broker_check(
+    config: &Checked,
+    settings: &crate::config::Mqtt,
+    own: &managed::Settings,
+) -> Finding {
+    let what = "broker";
+    if let Err(error) = managed::is_installed() {
+        return finding(what, Verdict::Bad, error.to_string());
+    }
+    match own.folder.is_held() {
+        Err(error) => finding(what, Verdict::Bad, error.to_string()),
+        Ok(false) => match managed::check_ports(own) {
+            Ok(()) => finding(
+                what,
+                Verdict::Good,
+                "its own one, not running as the daemon is not; mosquitto is installed and the ports are free",
+            ),
+            Err(error) => finding(what, Verdict::Bad, error.to_string()),
+        },
+        Ok(true) => match probe_broker(config, settings).await {
+            Ok(()) => {
+                let lan = own.lan_port.map_or_else(
+                    || "not open to the network".to_owned(),
+                    |port| format!("open to the network with TLS on port {port}"),
+                );
+                let detail = format!("its own one, runs on 127.0.0.1:{}, {lan}", own.local_port);
+                finding(what, Verdict::Good, detail)
+            }
+            Err(why) => finding(
+                what,
+                Verdict::Bad,
+                format!(
+                    "its own one does not answer: {why}; the daemon's log says what mosquitto said"
+                ),
+            ),
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod album;
 pub mod camera_task;
+pub mod clients;
 pub mod clock;
 pub mod core_task;
 pub mod daemon;

@@ -1,5 +1,6 @@
 //! From the checked configuration to a running daemon: the only place that names adapters.
 
+mod bus;
 pub mod home_assistant;
 
 use std::collections::BTreeMap;
@@ -7,28 +8,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::camera_task::Annotate;
+use super::clients;
 use super::clock::SystemClock;
 use super::daemon::Parts;
 use super::evidence::Evidence;
-use super::health::BusFacts;
 use super::persist::keys;
 use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
+use crate::core::authz::Grants;
 use crate::core::contract::{ActSettings, PrinterSetup, Setup, ViewSetup, WatchSettings};
 use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, Frame, FrameSource, PrinterLink, Requests, Scorer, Store};
+use crate::mqtt::managed::MosquittoError;
+use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::annotate::{Notes, annotate, frame_jpeg, jpeg};
 use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, hass, moonraker, mqtt};
+use crate::{camera, hass, moonraker};
+
+pub use bus::{access, bus_setup, managed_settings};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,9 @@ pub enum WiringError {
     /// The broker's settings make no sense.
     #[error("{0}")]
     Broker(String),
+    /// The folder of our own broker cannot be had.
+    #[error(transparent)]
+    OwnBroker(#[from] MosquittoError),
 }
 
 /// A daemon that is wired but not started, and what ends after it.
@@ -85,7 +93,8 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
     let store = SqliteStore::open(&config.store.path, OUTBOX_LIMIT)?;
     let links_token = CancellationToken::new();
     let link_tasks = TaskTracker::new();
-    let setup = core_setup(config, store.as_ref()).await?;
+    let grants = watch::Sender::new(clients::current(store.as_ref(), &config.grants).await?);
+    let setup = core_setup(config, store.as_ref(), grants.borrow().clone()).await?;
 
     let mut links: BTreeMap<Name, Arc<dyn PrinterLink>> = BTreeMap::new();
     let mut cameras: BTreeMap<(Name, Name), Arc<dyn FrameSource>> = BTreeMap::new();
@@ -102,11 +111,15 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         links.insert(printer.name.clone(), link);
     }
     let bus = match &config.mqtt {
-        Some(mqtt) => Some(connect_bus(config, mqtt, &store, &links_token, &link_tasks)?),
+        Some(mqtt) => {
+            let grants = grants.subscribe();
+            Some(bus::connect(config, mqtt, grants, &store, &links_token, &link_tasks)?)
+        }
         None => None,
     };
     if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
-        let devices = home_assistant::devices(config, &bus_setup(config, mqtt)?.base);
+        let devices =
+            home_assistant::devices(config, &grants.borrow(), &bus_setup(config, mqtt)?.base);
         let cancel = links_token.clone();
         link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
     }
@@ -124,6 +137,8 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         encode: Arc::new(|frame| frame_jpeg(frame).map_err(|error| error.to_string())),
         bus,
         store: store.clone(),
+        configured: config.grants.clone(),
+        grants,
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
     };
     Ok(Wired { parts, store, links: links_token, link_tasks })
@@ -188,7 +203,11 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
     (watch, act)
 }
 
-async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, WiringError> {
+async fn core_setup(
+    config: &Checked,
+    store: &SqliteStore,
+    grants: Grants,
+) -> Result<Setup, WiringError> {
     let (watch, act) = judgement(config);
     let mut printers = BTreeMap::new();
     for printer in &config.printers {
@@ -203,13 +222,13 @@ async fn core_setup(config: &Checked, store: &SqliteStore) -> Result<Setup, Wiri
         printers.insert(printer.name.clone(), PrinterSetup { cameras, watch, act, memory, views });
     }
     let mut answered = BTreeMap::new();
-    for client in config.grants.0.keys() {
+    for client in grants.0.keys() {
         if let Some(ids) = remembered(store, &keys::answered(client)).await? {
             answered.insert(client.clone(), ids);
         }
     }
     let boot = format!("{:08x}", rand::random::<u32>());
-    Ok(Setup { boot, printers, grants: config.grants.clone(), answered })
+    Ok(Setup { boot, printers, grants, answered })
 }
 
 /// A document of the store; one that an older version wrote otherwise is left aside, loudly.
@@ -362,49 +381,6 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-type WiredBus = (Arc<dyn Bus>, Requests, BusFacts);
-
-fn connect_bus(
-    config: &Checked,
-    settings: &config::Mqtt,
-    store: &Arc<SqliteStore>,
-    cancel: &CancellationToken,
-    tracker: &TaskTracker,
-) -> Result<WiredBus, WiringError> {
-    let setup = bus_setup(config, settings)?;
-    let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
-    let facts = BusFacts { has_login: settings.login.is_some(), clients: config.grants.0.len() };
-    Ok((bus, requests, facts))
-}
-
-/// How to reach the broker.
-pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setup, WiringError> {
-    let broker = mqtt::Broker {
-        host: settings.host.clone(),
-        port: settings.port,
-        tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
-        login: settings.login.as_ref().map(|login| mqtt::Login {
-            user: login.username.clone(),
-            password: login.password.clone().unwrap_or_default(),
-        }),
-    };
-    let base = mqtt::Base::parse(&settings.base)
-        .map_err(|error| WiringError::Broker(format!("mqtt.base: {error}")))?;
-    let printers = config.printers.iter().map(|printer| printer.name.clone()).collect();
-    let birth = config.home_assistant.as_ref().map(|home| home.birth_topic.clone());
-    let keys = mqtt::Keys::default();
-    keys.set(settings.keys.clone());
-    let identity = mqtt::Identity { trust: settings.trust, keys };
-    Ok(mqtt::Setup {
-        broker,
-        client_id: settings.client_id.clone(),
-        base,
-        printers,
-        identity,
-        birth,
-    })
 }
 
 /// Loads the configured model.

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::output::say;
 use super::{Exit, Outcome};
-use crate::config::{self, Level, Problem};
+use crate::app::clients;
+use crate::config::{self, Checked, Level, Problem};
+use crate::store;
 
 /// Arguments of `strandwatch check`.
 #[derive(clap::Args)]
@@ -36,7 +38,12 @@ pub fn run(arguments: Arguments) -> Outcome {
         return Ok(Exit::Well);
     }
     let (file, summary, problems, exit) = match config::load(arguments.config.as_deref()) {
-        Ok(checked) => (checked.file.clone(), checked.summary(), checked.warnings, Exit::Well),
+        Ok(checked) => {
+            let twice = named_twice(&checked);
+            let exit = if twice.is_empty() { Exit::Well } else { Exit::ProblemsFound };
+            let problems = checked.warnings.iter().cloned().chain(twice).collect();
+            (checked.file.clone(), checked.summary(), problems, exit)
+        }
         Err(problems) => {
             let exit = if problems.unreadable { Exit::Usage } else { Exit::ProblemsFound };
             let first = || config::default_files().into_iter().find(|path| path.exists());
@@ -54,6 +61,30 @@ pub fn run(arguments: Arguments) -> Outcome {
         for_people(&file, &summary, &problems);
     }
     Ok(exit)
+}
+
+/// Clients that stand in the configuration and in the store: their rights must not be given twice.
+fn named_twice(config: &Checked) -> Vec<Problem> {
+    // A store that cannot be read is the daemon's trouble, not the configuration's.
+    let stored =
+        clients::read(store::look(&config.store.path, clients::PREFIX).unwrap_or_default());
+    let twice = stored.keys().filter(|name| config.grants.0.contains_key(*name));
+    twice
+        .map(|name| Problem {
+            level: Level::Error,
+            place: config.file.as_ref().map_or_else(String::new, |file| file.display().to_string()),
+            line: None,
+            column: None,
+            key: "mqtt.client".to_owned(),
+            found: Some(format!("{:?}", name.as_str())),
+            why: "has its rights here, and others from `strandwatch client add`; these here hold"
+                .to_owned(),
+            write: format!(
+                "take it out of the configuration to let the others hold, or give it another name; \
+                 `strandwatch client rm {name}` works once it stands here no more"
+            ),
+        })
+        .collect()
 }
 
 fn for_people(file: &str, summary: &[String], problems: &[Problem]) {

@@ -77,7 +77,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Check the live system: Moonraker, cameras, model, broker, clock, disk
     Doctor(doctor::Arguments),
-    /// Show what clients asked for
+    /// Give clients credentials and rights, list them, take them away, show what they asked for
     Client(client::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),

@@ -1,9 +1,10 @@
 //! Checks `[mqtt]` and `[[mqtt.client]]`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::check::{Context, name};
-use super::checked::{HomeAssistant, Login, Mqtt, Tls};
+use super::checked::{HomeAssistant, Login, Managed, Mqtt, Tls};
 use super::problem::{Key, nearest};
 use super::raw;
 use super::shape::one_of;
@@ -13,19 +14,106 @@ use crate::core::types::Name;
 /// Presets of [`Right::from_word`].
 const PRESETS: [&str; 3] = ["observer", "household", "owner"];
 
-/// The broker, if there is one.
-pub(super) fn check(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Mqtt> {
+/// The broker, if there is one. `store` is the store's file: a broker of our own has its folder beside it.
+pub(super) fn check(context: &mut Context<'_>, raw: &raw::Mqtt, store: &Path) -> Option<Mqtt> {
     let section = Key::new("mqtt");
     let base = base(context, &section.at("base"), &raw.base);
+    let inferred = if raw.host.is_some() { raw::Broker::External } else { raw::Broker::Managed };
+    match raw.broker.unwrap_or(inferred) {
+        raw::Broker::Managed => managed(context, raw, base, store),
+        raw::Broker::External => external(context, raw, base),
+        raw::Broker::None => {
+            if !raw.client.is_empty() {
+                let why = "there are clients, and no broker to hear them through";
+                context.warning(&section.at("broker"), why, "write broker = \"managed\"");
+            }
+            None
+        }
+    }
+}
+
+/// The ports of our own broker: not those that Debian's takes.
+const LOCAL_PORT: u16 = 21883;
+const LAN_PORT: u16 = 28883;
+
+fn managed(
+    context: &mut Context<'_>,
+    raw: &raw::Mqtt,
+    base: Option<String>,
+    store: &Path,
+) -> Option<Mqtt> {
+    let section = Key::new("mqtt");
+    let foreign = [
+        ("host", raw.host.is_some()),
+        ("port", raw.port.is_some()),
+        ("tls", raw.tls),
+        ("ca_file", raw.ca_file.is_some()),
+        ("username", raw.username.is_some()),
+        ("client_id", raw.client_id.is_some()),
+        ("canary", raw.canary.is_some()),
+    ];
+    for (key, _) in foreign.iter().filter(|(_, given)| *given) {
+        let why = "belongs to a broker of yours, and this one is Strandwatch's own";
+        let write = "write broker = \"external\" and its host, or leave this out";
+        context.error(&section.at(key), why, write);
+    }
+    let secrets = [context.keyring.mqtt.take(), context.keyring.canary.take()];
+    if secrets.iter().any(Option::is_some) {
+        let why =
+            "the secrets file has a password under [mqtt], and the broker is Strandwatch's own";
+        let write = "write broker = \"external\" and its host, or take the password out of the secrets file";
+        context.error(&section.at("broker"), why, write);
+    }
+    let local_port = raw.local_port.unwrap_or(LOCAL_PORT);
+    let lan_port = Some(raw.lan_port.unwrap_or(LAN_PORT)).filter(|port| *port != 0);
+    if lan_port == Some(local_port) {
+        let write = format!("write lan_port = {LAN_PORT}, or any other that is free");
+        context.error(&section.at("lan_port"), "is the same as local_port", write);
+    }
+    if let Some(host) = &raw.public_host {
+        host_is_good(context, "public_host", host);
+    }
+    let keys = std::mem::take(&mut context.keyring.keys);
+    check_trust(context, raw, false, |client| {
+        Name::parse(client).is_ok_and(|client| keys.contains_key(&client))
+    });
+    let base = base?;
+    Some(Mqtt {
+        host: "127.0.0.1".to_owned(),
+        port: local_port,
+        tls: None,
+        login: None,
+        client_id: base.replace('/', "-"),
+        base,
+        trust: raw.trust,
+        canary: None,
+        keys,
+        managed: Some(Managed {
+            folder: store.with_file_name("broker"),
+            lan_port,
+            public_host: raw.public_host.clone(),
+        }),
+    })
+}
+
+fn external(context: &mut Context<'_>, raw: &raw::Mqtt, base: Option<String>) -> Option<Mqtt> {
+    let section = Key::new("mqtt");
+    let own = [
+        ("local_port", raw.local_port.is_some()),
+        ("lan_port", raw.lan_port.is_some()),
+        ("public_host", raw.public_host.is_some()),
+    ];
+    for (key, _) in own.iter().filter(|(_, given)| *given) {
+        let why = "is not used, as the broker is yours";
+        context.warning(&section.at(key), why, "leave it out, or write broker = \"managed\"");
+    }
     let tls = tls(context, raw);
     let Some(host) = &raw.host else {
-        if !raw.client.is_empty() {
-            let why = "there are clients, and no broker to hear them through";
-            context.warning(&section.at("host"), why, "write host = \"127.0.0.1\" under [mqtt]");
-        }
+        let why = "the broker is yours, and it is not said where it is";
+        context.error(&section.at("host"), why, "write host = \"127.0.0.1\" under [mqtt]");
         return None;
     };
-    let host_is_good = host_is_good(context, &section.at("host"), host);
+    let host_is_good = host_is_good(context, "host", host);
     let login = login(context, raw);
     if tls.is_none() && login.as_ref().is_some_and(|login| login.password.is_some()) {
         let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
@@ -47,6 +135,7 @@ pub(super) fn check(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Mqtt> 
         login,
         base: base?,
         client_id,
+        managed: None,
         trust: raw.trust,
         canary,
         keys,
@@ -69,7 +158,7 @@ fn tls(context: &mut Context<'_>, raw: &raw::Mqtt) -> Option<Tls> {
     raw.tls.then_some(Tls { ca_file })
 }
 
-fn host_is_good(context: &mut Context<'_>, key: &Key, host: &str) -> bool {
+fn host_is_good(context: &mut Context<'_>, name: &str, host: &str) -> bool {
     let bare = host.rsplit("://").next().unwrap_or_default();
     let bare = bare.split('/').next().unwrap_or_default();
     let is_address = bare.parse::<std::net::IpAddr>().is_ok();
@@ -84,7 +173,8 @@ fn host_is_good(context: &mut Context<'_>, key: &Key, host: &str) -> bool {
     let bare = if odd { "127.0.0.1" } else { bare };
     let port = port.map(|port| format!(" and port = {port}")).unwrap_or_default();
     let why = "must be a host name or an address alone";
-    context.error(key, why, format!("write host = \"{bare}\"{port}"));
+    let write = format!("write {name} = \"{bare}\"{port}");
+    context.error(&Key::new("mqtt").at(name), why, write);
     false
 }
 
@@ -241,8 +331,9 @@ pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
             context.error(&key.at("name"), why, "give each its own, or put their rights together");
         }
     }
-    if raw.act.votes_needed > voters.max(1) {
-        let why = format!("only {voters} clients have the right to vote");
+    // Where the store has the clients, only the daemon can count them.
+    if raw.act.votes_needed > voters.max(1) && !raw.mqtt.client.is_empty() {
+        let why = format!("only {voters} clients of this file have the right to vote");
         let write = format!("write votes_needed = {}", voters.max(1));
         context.warning(&Key::new("act").at("votes_needed"), why, write);
     }

@@ -42,16 +42,17 @@ impl Context<'_> {
 pub(super) fn check(document: &Document, raw: &Raw, report: &mut Report) -> Checked {
     let (secrets_file, mut keyring) = secrets::read(document, raw, report);
     let mut context = Context { document, report, keyring: &mut keyring };
+    let store = store(&mut context, &raw.store);
     Checked {
         file: document.path.clone(),
         secrets_file,
         printers: printers::check(&mut context, &raw.printer),
         watch: watch(&mut context, &raw.watch),
         act: act(&raw.act),
-        mqtt: broker::check(&mut context, &raw.mqtt),
+        mqtt: broker::check(&mut context, &raw.mqtt, &store.path),
         grants: broker::grants(&mut context, raw),
         home_assistant: broker::home_assistant(&mut context, &raw.home_assistant, &raw.mqtt.base),
-        store: store(&mut context, &raw.store),
+        store,
         log: Log { level: raw.log.level, format: raw.log.format },
         warnings: report.problems.iter().filter(|p| p.level == Level::Warning).cloned().collect(),
     }

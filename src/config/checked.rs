@@ -199,6 +199,19 @@ pub struct Mqtt {
     pub canary: Option<Login>,
     /// Keys of the clients that sign their requests.
     pub keys: BTreeMap<Name, SecretString>,
+    /// The broker is our own; then it is reached over loopback, and our login there is not in the configuration.
+    pub managed: Option<Managed>,
+}
+
+/// A broker of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Managed {
+    /// Its folder; may not be there yet.
+    pub folder: PathBuf,
+    /// The port for everybody else, with TLS; `None` opens none.
+    pub lan_port: Option<u16>,
+    /// What clients are told; `None` is this host's name.
+    pub public_host: Option<String>,
 }
 
 /// How the broker's certificate is trusted.
@@ -260,10 +273,20 @@ impl Checked {
         });
         lines.push(self.mqtt.as_ref().map_or_else(
             || {
-                "has no bus, as mqtt.host is not set: it watches and acts, tells nobody, takes no commands"
+                "has no bus, as mqtt.broker is \"none\": it watches and acts, tells nobody, takes no commands"
                     .to_owned()
             },
             |mqtt| {
+                if let Some(managed) = &mqtt.managed {
+                    let lan = managed.lan_port.map_or_else(
+                        || "no port for the network".to_owned(),
+                        |port| format!("port {port} with TLS for the network"),
+                    );
+                    return format!(
+                        "runs its own broker: 127.0.0.1:{} for this host, {lan}, below {}/",
+                        mqtt.port, mqtt.base
+                    );
+                }
                 let tls = if mqtt.tls.is_some() { "with TLS" } else { "without TLS" };
                 format!("speaks to the broker {}:{} {tls}, below {}/", mqtt.host, mqtt.port, mqtt.base)
             },

@@ -21,8 +21,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use checked::{
-    Act, Camera, CameraSource, Checked, Endpoint, HomeAssistant, Log, Login, Mqtt, Printer, Rule,
-    Store, Tls, Watch,
+    Act, Camera, CameraSource, Checked, Endpoint, HomeAssistant, Log, Login, Managed, Mqtt,
+    Printer, Rule, Store, Tls, Watch,
 };
 pub use paths::default_files;
 pub use problem::{Level, Problem, Problems, by_place};

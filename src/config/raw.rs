@@ -278,26 +278,35 @@ impl Default for Act {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Mqtt {
-    /// Whose broker it is.
-    pub broker: Broker,
-    /// Its host name or address. Without it there is no bus: Strandwatch watches and acts, tells nobody, and takes no
-    /// commands.
+    /// Whose broker it is. Without it: `external` where `host` is given, else `managed`.
+    #[schemars(example = &"managed")]
+    pub broker: Option<Broker>,
+    /// For `managed`: the port on loopback, without TLS, for the daemon itself and programs on this host.
+    #[schemars(range(min = 1), example = 21883)]
+    pub local_port: Option<u16>,
+    /// For `managed`: the port for everybody else in the network, with TLS; 0 opens none.
+    #[schemars(example = 28883)]
+    pub lan_port: Option<u16>,
+    /// For `managed`: the name or address of this host that clients are told. Without it: its host name and `.local`.
+    #[schemars(example = &"printer.local")]
+    pub public_host: Option<String>,
+    /// For `external`: the broker's host name or address.
     #[schemars(example = &"127.0.0.1")]
     pub host: Option<String>,
-    /// Its port. Without it: 1883, or 8883 with TLS.
+    /// For `external`: its port. Without it: 1883, or 8883 with TLS.
     #[schemars(range(min = 1), example = 1883)]
     pub port: Option<u16>,
-    /// Whether to speak TLS. Needed wherever the password would cross a network.
+    /// For `external`: whether to speak TLS. Needed wherever the password would cross a network.
     pub tls: bool,
-    /// The certificate authority that signed the broker's certificate, PEM. Without it: those the system trusts.
+    /// For `external`: the certificate authority that signed its certificate, PEM. Without it: those the system trusts.
     #[schemars(example = &"/etc/mosquitto/ca.pem")]
     pub ca_file: Option<PathBuf>,
-    /// Strandwatch's own user name at the broker. Its password is `password` under `[mqtt]` in the secrets file.
+    /// For `external`: Strandwatch's own user name there. Its password is `password` under `[mqtt]` in the secrets file.
     #[schemars(example = &"strandwatch")]
     pub username: Option<String>,
     /// The first levels of every topic. Two daemons at one broker need two.
     pub base: String,
-    /// Strandwatch's client id at the broker. Without it: `base`, its `/` replaced by `-`.
+    /// For `external`: Strandwatch's client id there. Without it: `base`, its `/` replaced by `-`.
     #[schemars(example = &"strandwatch")]
     pub client_id: Option<String>,
     /// What shows who sends a request: `isolation`, the broker keeps clients apart, which is tested with real
@@ -309,14 +318,18 @@ pub(super) struct Mqtt {
     /// `trust = "isolation"`.
     #[schemars(example = &"strandwatch-canary")]
     pub canary: Option<String>,
-    /// Who may ask for what. A client that is not listed is refused everything.
+    /// Who may ask for what, beside the clients that `strandwatch client add` made. Whoever is neither is refused
+    /// everything.
     pub client: Vec<Client>,
 }
 
 impl Default for Mqtt {
     fn default() -> Self {
         Self {
-            broker: Broker::External,
+            broker: None,
+            local_port: None,
+            lan_port: None,
+            public_host: None,
             host: None,
             port: None,
             tls: false,
@@ -335,8 +348,12 @@ impl Default for Mqtt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Broker {
-    /// Yours: you give each client its login and the broker its ACL (`config/README.md` has one).
+    /// Strandwatch runs a Mosquitto of its own, with an account for each client.
+    Managed,
+    /// Yours: you give each client its login and the broker its ACL; `strandwatch client add` prints both.
     External,
+    /// None: Strandwatch watches and acts, tells nobody, and takes no commands.
+    None,
 }
 
 /// A client and its rights.

@@ -169,7 +169,7 @@ pub struct Grants(pub BTreeMap<Name, Grant>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// No grant at all.
-    #[error("client {0} is not known here: add it under [[mqtt.client]]")]
+    #[error("client {0} is not known here: the owner adds it with `strandwatch client add`")]
     UnknownClient(Name),
     /// A grant, but not this right.
     #[error("client {client} lacks the right {right}", right = .right.name())]

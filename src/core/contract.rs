@@ -188,6 +188,11 @@ pub enum Input {
         /// `None` is open; otherwise why it is closed.
         closed: Option<String>,
     },
+    /// Who may do what has changed.
+    Grants {
+        /// Every client's grant from now on.
+        grants: Grants,
+    },
     /// Moonraker answered an action, or could not be asked.
     ActionAnswered {
         /// [`Action::id`].

@@ -120,6 +120,7 @@ impl Core {
                 reply = Some(refused).filter(|refused| !is_reserved(&refused.client));
             }
             Input::CommandPlane { closed } => self.closed = closed,
+            Input::Grants { grants } => self.grants = grants,
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
                     printer.on_action_answered(now, id, &outcome);

@@ -26,12 +26,18 @@
 //! **Order.** A few events are in flight at a time, in the order of the outbox, and after a broken connection all that
 //! were not acknowledged are sent again in that order: receivers see each for the first time in order, and drop what
 //! they have seen by its `id`.
+//!
+//! **Access.** `access` is the table of who may publish and read what. `managed` runs a Mosquitto of our own and
+//! `provision` changes the accounts in it; both take their rules from that table.
 
+pub mod access;
 mod backoff;
 pub mod broker;
 pub mod client;
 pub mod fault;
+pub mod managed;
 mod pending;
+pub mod provision;
 mod publisher;
 pub mod requester;
 mod session;

@@ -1,5 +1,6 @@
 //! Every topic of the contract: one type that prints them and parses them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::core::types::Name;
@@ -60,6 +61,18 @@ pub struct Exchange {
     /// The command as the client wrote it.
     pub command: Level,
 }
+
+type OfPrinter = fn(Name) -> Topic;
+
+/// What everybody with the right to view may read of a printer: below its level, and as a topic.
+const PUBLIC_OF_PRINTER: [(&str, OfPrinter); 6] = [
+    ("availability", Topic::Availability),
+    ("state", Topic::State),
+    ("incident", Topic::Incident),
+    ("event", Topic::Event),
+    ("image/failure", Topic::FailureImage),
+    ("image/preview", Topic::PreviewImage),
+];
 
 /// Why a topic is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,12 +154,6 @@ impl Base {
         match *levels.as_slice() {
             ["status"] => Ok(Topic::Status),
             ["health"] => Ok(Topic::Health),
-            [printer, "availability"] => Ok(Topic::Availability(name(printer)?)),
-            [printer, "state"] => Ok(Topic::State(name(printer)?)),
-            [printer, "incident"] => Ok(Topic::Incident(name(printer)?)),
-            [printer, "event"] => Ok(Topic::Event(name(printer)?)),
-            [printer, "image", "failure"] => Ok(Topic::FailureImage(name(printer)?)),
-            [printer, "image", "preview"] => Ok(Topic::PreviewImage(name(printer)?)),
             ["client", client, kind @ ("request" | "response"), printer, command] => {
                 let exchange = Exchange {
                     client: name(client)?,
@@ -159,13 +166,41 @@ impl Base {
                     Topic::Response(exchange)
                 })
             }
-            _ => Err(unknown()),
+            [printer, ref rest @ ..] => {
+                let rest = rest.join("/");
+                let row = PUBLIC_OF_PRINTER.iter().find(|(suffix, _)| *suffix == rest);
+                let (_, topic) = row.ok_or_else(unknown)?;
+                Ok(topic(name(printer)?))
+            }
+            [] => Err(unknown()),
         }
+    }
+
+    /// The filters of what is told of the daemon itself.
+    pub fn daemon_filters(&self) -> [String; 2] {
+        [self.topic(&Topic::Status), self.topic(&Topic::Health)]
+    }
+
+    /// The filters of all that is public of these printers; `None` is every printer.
+    pub fn printer_filters(&self, printers: Option<&BTreeSet<Name>>) -> Vec<String> {
+        let levels: Vec<&str> = match printers {
+            None => vec!["+"],
+            Some(names) => names.iter().map(Name::as_str).collect(),
+        };
+        let of = |level: &&str| {
+            PUBLIC_OF_PRINTER.map(|(suffix, _)| format!("{}/{level}/{suffix}", self.0))
+        };
+        levels.iter().flat_map(of).collect()
     }
 
     /// The filter that matches every request.
     pub fn request_filter(&self) -> String {
         format!("{}/client/+/request/+/+", self.0)
+    }
+
+    /// The filter that matches every request of one client.
+    pub fn requests_of(&self, client: &Name) -> String {
+        format!("{}/client/{client}/request/+/+", self.0)
     }
 
     /// The filter that matches every response to one client.
@@ -202,5 +237,20 @@ impl fmt::Display for Base {
 impl fmt::Debug for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_public_is_filtered_as_it_is_printed() {
+        let base = Base::parse("home/printers").unwrap();
+        let voron = Name::parse("voron").unwrap();
+        let printed = PUBLIC_OF_PRINTER.map(|(_, topic)| base.topic(&topic(voron.clone())));
+        assert_eq!(base.printer_filters(Some(&BTreeSet::from([voron]))), printed);
+        let everywhere = printed.map(|topic| topic.replace("/voron/", "/+/"));
+        assert_eq!(base.printer_filters(None), everywhere);
     }
 }

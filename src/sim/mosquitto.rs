@@ -1,27 +1,27 @@
-//! A real Mosquitto as a child process, with one account a client and the contract's access rules, for `demo` and the
-//! tests.
-//!
-//! The rules are those that a real broker needs: the daemon alone publishes below the base, each client publishes below
-//! its own `request/` only, and reads its own responses and what is public. Nobody is anonymous.
+//! A real Mosquitto as its owner would set it up, with one account a client and the contract's access rules in files, for
+//! the tests and measurements of brokers that are not our own.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use crate::core::authz::{Grant, Right};
+use crate::core::types::Name;
+use crate::mqtt::Base;
+use crate::mqtt::access::{Access, Home, acl_file};
+use crate::mqtt::managed::MosquittoError;
+use crate::mqtt::managed::process::{Process, find, run_error};
+
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(15);
-
-/// How long it may take to stop before it is killed.
-const STOP: Duration = Duration::from_secs(5);
 
 /// How often a taken port is exchanged for another.
 const PORTS: u32 = 5;
@@ -50,41 +50,9 @@ pub struct Settings {
     pub extra: Vec<String>,
 }
 
-/// Why there is no broker.
-#[derive(Debug, thiserror::Error)]
-pub enum MosquittoError {
-    /// Not installed.
-    #[error("cannot find {0}; install the package `mosquitto`")]
-    Missing(&'static str),
-    /// A file could not be written.
-    #[error("cannot write {}: {error}", file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A program could not be run.
-    #[error("cannot run {program}: {why}")]
-    Run {
-        /// Which.
-        program: String,
-        /// Why.
-        why: String,
-    },
-    /// It ended, or did not listen in time.
-    #[error("mosquitto does not listen on port {port}; it said:\n{said}")]
-    NotListening {
-        /// Which port.
-        port: u16,
-        /// The end of its log.
-        said: String,
-    },
-}
-
 /// The running broker. It is killed when dropped.
 pub struct Mosquitto {
-    child: Child,
+    process: Process,
     folder: PathBuf,
     port: u16,
 }
@@ -118,15 +86,8 @@ impl Mosquitto {
         write_files(folder, settings, port)?;
         let log = folder.join("mosquitto.log");
         let said = open_private(&log)?;
-        let child = Command::new(find("mosquitto")?)
-            .arg("-c")
-            .arg(folder.join("mosquitto.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(said)
-            .spawn()
-            .map_err(|error| run_error("mosquitto", &error))?;
-        let mut broker = Self { child, folder: folder.to_owned(), port };
+        let process = Process::start(&folder.join("mosquitto.conf"), Stdio::from(said))?;
+        let mut broker = Self { process, folder: folder.to_owned(), port };
         broker.wait_until_listening().await?;
         Ok(broker)
     }
@@ -136,9 +97,9 @@ impl Mosquitto {
         self.port
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// Its process id, until it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.pid()
     }
 
     /// Where its files lie.
@@ -147,36 +108,20 @@ impl Mosquitto {
     }
 
     /// Stops it cleanly, so that it writes what it persists.
-    pub async fn stop(mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let deadline = Instant::now() + STOP;
-        while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+    pub async fn stop(self) {
+        self.process.stop().await;
     }
 
     /// Kills it with SIGKILL, as a power cut would.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub async fn kill(self) {
+        self.process.kill().await;
     }
 
     async fn wait_until_listening(&mut self) -> Result<(), MosquittoError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let deadline = Instant::now() + START;
         loop {
-            let running = matches!(self.child.try_wait(), Ok(None));
+            let running = self.process.is_running();
             if running
                 && self.log().contains(" running")
                 && TcpStream::connect(address).await.is_ok()
@@ -195,12 +140,6 @@ impl Mosquitto {
     }
 }
 
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 fn write_files(folder: &Path, settings: &Settings, port: u16) -> Result<(), MosquittoError> {
     let private = |file: PathBuf, text: &str| -> Result<(), MosquittoError> {
         open_private(&file)?
@@ -211,7 +150,7 @@ fn write_files(folder: &Path, settings: &Settings, port: u16) -> Result<(), Mosq
         .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
         .map_err(|error| MosquittoError::File { file: folder.to_owned(), error })?;
     private(folder.join("mosquitto.conf"), &config(folder, settings, port))?;
-    private(folder.join("acl"), &access_rules(settings))?;
+    private(folder.join("acl"), &access_rules(settings)?)?;
     let mut passwords = String::new();
     for account in settings.clients.iter().chain([&settings.daemon]) {
         passwords += &format!("{}:{}\n", account.name, account.password.expose_secret());
@@ -244,45 +183,32 @@ user root
     text
 }
 
-/// The contract's access rules in Mosquitto's words.
-fn access_rules(settings: &Settings) -> String {
-    let base = &settings.base;
-    let mut rules = format!(
-        "user {}\ntopic readwrite {base}/#\ntopic readwrite homeassistant/#\n",
-        settings.daemon.name
-    );
-    let public = [
-        "status",
-        "health",
-        "+/availability",
-        "+/state",
-        "+/incident",
-        "+/event",
-        "+/image/failure",
-        "+/image/preview",
-    ];
-    // Home Assistant reads what it is to show, and says when it has started.
-    let home = "topic read homeassistant/#\ntopic write homeassistant/status";
+/// The contract's access rules in Mosquitto's words: everybody may view.
+fn access_rules(settings: &Settings) -> Result<String, MosquittoError> {
+    let bad = |error: &dyn std::fmt::Display| MosquittoError::Run {
+        program: "mosquitto".to_owned(),
+        why: error.to_string(),
+    };
+    let base = Base::parse(&settings.base).map_err(|error| bad(&error))?;
+    let home = Home {
+        client: Name::parse("homeassistant").map_err(|error| bad(&error))?,
+        discovery_prefix: "homeassistant".to_owned(),
+        birth_topic: "homeassistant/status".to_owned(),
+    };
+    let table = Access { base, home: Some(home) };
+    let mut rules = acl_file(&settings.daemon.name, &table.of_daemon());
+    let grant = Grant { rights: [Right::View].into(), printers: None };
     for client in &settings.clients {
-        // Writing to a string does not fail.
-        let _ = writeln!(rules, "\nuser {}", client.name);
-        for topic in public {
-            let _ = writeln!(rules, "topic read {base}/{topic}");
-        }
-        if client.name == "homeassistant" {
-            let _ = writeln!(rules, "{home}");
-        }
+        let name = Name::parse(&client.name).map_err(|error| bad(&error))?;
+        rules.push('\n');
+        rules += &acl_file(&client.name, &table.of_client(&name, &grant));
     }
-    let _ = write!(
-        rules,
-        "\npattern write {base}/client/%u/request/#\npattern read {base}/client/%u/response/#\n"
-    );
-    rules
+    Ok(rules)
 }
 
 /// Replaces the passwords in the file by their hashes: `mosquitto_passwd -U` keeps them out of every command line.
 fn hash_passwords(file: &Path) -> Result<(), MosquittoError> {
-    let output = Command::new(find("mosquitto_passwd")?)
+    let output = Command::new(find("mosquitto_passwd", "mosquitto")?)
         .arg("-U")
         .arg(file)
         .stdin(Stdio::null())
@@ -305,23 +231,9 @@ fn open_private(file: &Path) -> Result<fs::File, MosquittoError> {
         .map_err(|error| MosquittoError::File { file: file.to_owned(), error })
 }
 
-/// Debian puts daemons into `sbin`, which is not on every user's path.
-fn find(program: &'static str) -> Result<PathBuf, MosquittoError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from))
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-        .ok_or(MosquittoError::Missing(program))
-}
-
 fn free_port(folder: &Path) -> Result<u16, MosquittoError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| MosquittoError::File { file: folder.to_owned(), error })
-}
-
-fn run_error(program: &str, error: &io::Error) -> MosquittoError {
-    MosquittoError::Run { program: program.to_owned(), why: error.to_string() }
 }

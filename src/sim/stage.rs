@@ -13,10 +13,11 @@ use tokio::process::{Child, Command};
 
 use super::klippy::{self, SimulatedKlippy};
 use super::moonraker::{self, MoonrakerChildError, RealMoonraker, WebcamSection};
-use super::mosquitto::{Account, Mosquitto, MosquittoError, Settings};
+use super::mosquitto::{Account, Mosquitto, Settings};
 use crate::core::types::{BadName, Name};
 use crate::mqtt::client::Received;
 use crate::mqtt::fault::Fault;
+use crate::mqtt::managed::MosquittoError;
 use crate::mqtt::requester::Requester;
 use crate::mqtt::topics::BadBase;
 use crate::mqtt::{Base, Broker, Login};
@@ -160,8 +161,10 @@ impl BrokerRig {
             let error = std::io::Error::other("it has no account");
             StageError::Io { what: format!("client {name}"), error }
         })?;
-        let filters = [format!("{BASE}/+"), format!("{BASE}/+/+"), format!("{BASE}/+/image/+")];
-        Ok(Requester::connect(&broker, Base::parse(BASE)?, Name::parse(name)?, &filters).await?)
+        let base = Base::parse(BASE)?;
+        let mut filters = base.printer_filters(None);
+        filters.extend(base.daemon_filters());
+        Ok(Requester::connect(&broker, base, Name::parse(name)?, &filters).await?)
     }
 }
 

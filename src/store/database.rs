@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde_json::Value;
 
 use super::StoreError;
@@ -71,6 +71,20 @@ impl Database {
             outbox_limit: outbox_limit.max(1),
             waiting: usize::try_from(waiting).unwrap_or(0),
         })
+    }
+
+    /// Opens a file that is there, to read from it only.
+    pub(super) fn look(file: &Path) -> Result<Self, StoreFault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open_with_flags(file, flags)?;
+            connection.busy_timeout(LOCK_WAIT)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error| {
+            StoreFault(format!("cannot read the store {}: {error}", file.display()))
+        })?;
+        Ok(Self { connection, file: file.to_owned(), outbox_limit: 1, waiting: 0 })
     }
 
     pub(super) fn append(&mut self, event: &Event) -> Result<(), StoreFault> {
@@ -222,6 +236,13 @@ impl Database {
             .and_then(|mut delete| delete.execute([key]))
             .map_err(|error| self.fault("remove a document", &error))?;
         Ok(())
+    }
+
+    /// Changes when another connection has committed something.
+    pub(super) fn version(&mut self) -> Result<i64, StoreFault> {
+        self.connection
+            .query_row("PRAGMA data_version", [], |row| row.get(0))
+            .map_err(|error| self.fault("look for changes", &error))
     }
 
     fn fault(&self, what: &str, error: &rusqlite::Error) -> StoreFault {

@@ -39,6 +39,15 @@ enum Call {
     Close(oneshot::Sender<()>),
 }
 
+/// Every document whose key starts with `prefix`, without taking the store: for a look beside a running daemon. There
+/// being no file is no document.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn look(path: &Path, prefix: &str) -> Result<Vec<(String, Value)>, StoreFault> {
+    if path.exists() { Database::look(path)?.list(prefix) } else { Ok(Vec::new()) }
+}
+
 /// [`Store`] in an SQLite file.
 pub struct SqliteStore {
     calls: mpsc::Sender<Call>,
@@ -132,5 +141,9 @@ impl Store for SqliteStore {
 
     fn remove(&self, key: String) -> BoxFuture<'_, Result<(), StoreFault>> {
         self.call(move |database| database.remove(&key))
+    }
+
+    fn version(&self) -> BoxFuture<'_, Result<i64, StoreFault>> {
+        self.call(|database| database.version())
     }
 }

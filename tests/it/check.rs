@@ -53,7 +53,7 @@ fn without_any_file_the_printer_of_this_host_is_watched() {
     let summary = answer["summary"].to_string();
     assert!(summary.contains("printer at ws://127.0.0.1:7125/websocket"), "{summary}");
     assert!(summary.contains("the first enabled in Moonraker"), "{summary}");
-    assert!(summary.contains("has no bus"), "{summary}");
+    assert!(summary.contains("runs its own broker: 127.0.0.1:21883"), "{summary}");
 }
 
 #[test]
@@ -182,7 +182,11 @@ fn values_that_make_no_sense_together_are_found() {
         ),
         ("[watch]\nmodels = 'none'", "error watch.models", "leave it out"),
         ("[watch]\nonnxruntime = 'none'", "error watch.onnxruntime", "libonnxruntime.so"),
-        ("[act]\nvotes_needed = 2", "warning act.votes_needed", "votes_needed = 1"),
+        (
+            "[act]\nvotes_needed = 2\n[[mqtt.client]]\nname = 'a'\nrights = ['vote']",
+            "warning act.votes_needed",
+            "votes_needed = 1",
+        ),
         ("[mqtt]\nhost = 'h'\nbase = 'a/#'", "error mqtt.base", "strandwatch"),
         ("[mqtt]\nhost = 'h'\nca_file = '/dev/null'", "warning mqtt.ca_file", "tls = true"),
         ("[mqtt]\nhost = 'h'\nusername = 'sw'", "warning mqtt.username", "[mqtt] password"),
@@ -192,10 +196,17 @@ fn values_that_make_no_sense_together_are_found() {
             "logins and an ACL",
         ),
         (
-            "[[mqtt.client]]\nname = 'a'\nrights = ['view']",
-            "warning mqtt.host",
-            "host = \"127.0.0.1\"",
+            "[mqtt]\nbroker = 'none'\n[[mqtt.client]]\nname = 'a'\nrights = ['view']",
+            "warning mqtt.broker",
+            "broker = \"managed\"",
         ),
+        ("[mqtt]\nbroker = 'external'", "error mqtt.host", "host = \"127.0.0.1\""),
+        ("[mqtt]\nbroker = 'managed'\nhost = 'h'", "error mqtt.host", "\"external\""),
+        ("[mqtt]\nport = 1883", "error mqtt.port", "\"external\""),
+        ("[mqtt]\nusername = 'sw'", "error mqtt.username", "\"external\""),
+        ("[mqtt]\nlocal_port = 9\nlan_port = 9", "error mqtt.lan_port", "28883"),
+        ("[mqtt]\nhost = 'h'\nlan_port = 9", "warning mqtt.lan_port", "leave it out"),
+        ("[mqtt]\npublic_host = 'mqtt://h:1'", "error mqtt.public_host", "public_host = \"h\""),
         ("[store]\npath = '/'", "error store.path", "strandwatch.db"),
         ("secrets = 'none.toml'", "error secrets", "install -m 600"),
     ] {
@@ -455,6 +466,10 @@ fn every_key_of_the_reference_is_one() {
             "watch.onnxruntime",
             "mqtt.ca_file",
             "mqtt.username",
+            // A broker is our own or somebody else's.
+            "mqtt.host",
+            "mqtt.port",
+            "mqtt.client_id",
             "mqtt.canary",
             "secrets",
         ];

@@ -269,7 +269,8 @@ fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("strandwatch.toml");
     let store = folder.path().join("strandwatch.db");
-    std::fs::write(&config, format!("[store]\npath = {store:?}\n")).unwrap();
+    std::fs::write(&config, format!("[store]\npath = {store:?}\n[mqtt]\nbroker = \"none\"\n"))
+        .unwrap();
     let socket = folder.path().join("notify");
     let systemd = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     systemd.set_read_timeout(Some(PATIENCE)).unwrap();

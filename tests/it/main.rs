@@ -14,6 +14,7 @@ mod support;
 mod bench_eval;
 mod camera;
 mod check;
+mod client;
 mod daemon;
 mod hass;
 mod moonraker;

@@ -53,6 +53,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio_tungstenite", &["src/moonraker/"]),
     ("figment", &["src/config/"]),
     ("axum", &["src/sim/"]),
+    ("rcgen", &["src/mqtt/managed/"]),
+    ("qrcode", &["src/cli/client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/cli/", "src/main.rs"]),
 ];

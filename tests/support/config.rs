@@ -32,7 +32,7 @@ impl Home {
     /// Writes a file that only its owner may read.
     pub fn write_secret(&self, name: &str, text: &str) -> PathBuf {
         let path = self.write(name, text);
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        write_secret_file(&path, text);
         path
     }
 
@@ -64,4 +64,10 @@ impl Home {
         });
         (output.status.code().unwrap(), answer)
     }
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_secret_file(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }

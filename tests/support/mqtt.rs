@@ -95,8 +95,8 @@ impl Rig {
         rig
     }
 
-    pub fn kill(&mut self) {
-        self.broker.take().unwrap().kill();
+    pub async fn kill(&mut self) {
+        self.broker.take().unwrap().kill().await;
     }
 
     pub async fn stop(&mut self) {

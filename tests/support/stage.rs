@@ -33,7 +33,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    async fn start(folder: &TempDir, name: &str, seed: u64) -> Self {
+    pub async fn start(folder: &TempDir, name: &str, seed: u64) -> Self {
         let film = Arc::new(Film::new(seed));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,15 +1,16 @@
 //! From the checked configuration to what Home Assistant is told.
 
 use crate::config::{self, Checked};
+use crate::core::authz::Grants;
 use crate::core::command::COMMANDS;
 use crate::core::types::Name;
 use crate::hass;
 use crate::mqtt::topics::{Base, Exchange, Level, Topic};
 
 /// What Home Assistant is to be told, if anything: with the buttons and settings that its client has the rights for.
-pub fn devices(config: &Checked, base: &Base) -> Vec<hass::Device> {
+pub fn devices(config: &Checked, grants: &Grants, base: &Base) -> Vec<hass::Device> {
     let Some(home) = &config.home_assistant else { return Vec::new() };
-    let grant = config.grants.0.get(&home.client);
+    let grant = grants.0.get(&home.client);
     let request = |printer: &Name, command: &str| {
         let (printer, command) = (Level::parse(printer.as_str())?, Level::parse(command)?);
         let exchange = Exchange { client: home.client.clone(), printer, command };

@@ -1,6 +1,6 @@
 //! `strandwatch client log`: what clients asked for, what became of it and why, as the daemon wrote it down.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::anyhow;
 use jiff::{Timestamp, tz::TimeZone};
@@ -21,17 +21,11 @@ pub struct Arguments {
     /// How many, the newest
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
-    /// Print one JSON object a line instead
-    #[arg(long)]
-    json: bool,
-    /// The configuration file [default: ~/printer_data/config/strandwatch.toml, then /etc/strandwatch/strandwatch.toml]
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
 }
 
 /// Runs it.
-pub fn run(arguments: &Arguments) -> Outcome {
-    let config = run::load(arguments.config.as_deref())?;
+pub fn run(arguments: &Arguments, config: Option<&Path>, as_json: bool) -> Outcome {
+    let config = run::load(config)?;
     let path = &config.store.path;
     if !path.exists() {
         let why = anyhow!(
@@ -52,13 +46,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
     })?;
     // The newest at the end, where one looks.
     for decision in decisions.iter().rev() {
-        if arguments.json {
+        if as_json {
             say(json!(decision));
         } else {
             say(line(decision));
         }
     }
-    if decisions.is_empty() && !arguments.json {
+    if decisions.is_empty() && !as_json {
         say("nothing has been asked for");
     }
     Ok(Exit::Well)

@@ -124,6 +124,7 @@ impl<'a> Watchers<'a> {
                 }
             }
             Input::SelfTest { .. }
+            | Input::Grants { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => {}

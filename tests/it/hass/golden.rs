@@ -36,7 +36,7 @@ fn devices(text: &str) -> Vec<Device> {
     let home = Home::new();
     let checked = config::load(Some(&home.write("strandwatch.toml", text))).unwrap();
     let base = Base::parse(&checked.mqtt.as_ref().unwrap().base).unwrap();
-    home_assistant::devices(&checked, &base)
+    home_assistant::devices(&checked, &checked.grants, &base)
 }
 
 /// The entities of a document by their keys.

@@ -43,7 +43,7 @@ async fn a_broker_killed_in_the_middle_of_500_events_loses_none() {
     let watching = async {
         let mut seen = before.seqs_until(Some(100)).await;
         relay.cut();
-        rig.kill();
+        rig.kill().await;
         seen.extend(before.seqs_until(None).await);
         rig.start_again().await;
         let (_after, mut after) = rig.client("observer", &["voron/event"]).await;

@@ -116,7 +116,7 @@ async fn a_restarted_broker_is_subscribed_to_again_and_told_everything_again() {
     daemon.bus.publish(available(true));
     let (_observer, mut before) = rig.client("observer", &["voron/state"]).await;
     before.until_reads("voron/state", r#"{"print":"printing"}"#).await;
-    rig.kill();
+    rig.kill().await;
     daemon.down("").await;
     rig.start_again().await;
     daemon.up().await;
@@ -136,7 +136,7 @@ async fn a_broker_that_freezes_is_noticed_and_its_thaw_too() {
     use rustix::process::{Pid, Signal, kill_process};
     let rig = Rig::start().await;
     let daemon = rig.daemon().await;
-    let pid = Pid::from_raw(rig.broker.as_ref().unwrap().pid() as i32).unwrap();
+    let pid = Pid::from_raw(rig.broker.as_ref().unwrap().pid().unwrap() as i32).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     let began = std::time::Instant::now();
     let why = daemon.down("").await;

@@ -142,7 +142,7 @@ async fn a_topic_that_the_broker_forbids_is_named_and_published_once_it_is_allow
     let broker = rig.broker.as_ref().unwrap();
     let rules = "user observer\ntopic readwrite strandwatch/#\n";
     std::fs::write(broker.folder().join("acl"), rules).unwrap();
-    kill_process(Pid::from_raw(broker.pid() as i32).unwrap(), Signal::HUP).unwrap();
+    kill_process(Pid::from_raw(broker.pid().unwrap() as i32).unwrap(), Signal::HUP).unwrap();
     daemon.up().await;
     daemon.outbox_empties().await;
     let (_household, mut watcher) = rig.client("observer", &["voron/state"]).await;

@@ -1,0 +1,205 @@
+//! The accounts as the dynamic security plugin keeps them: a JSON file that is ours to edit while no broker runs.
+//!
+//! Each account has a role of its own, which holds its access rules. Names that no client can have (they begin with `_`)
+//! are for accounts that live a short time.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::pbkdf2;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::folder::{Folder, random, write_private};
+use super::process::MosquittoError;
+use super::{DAEMON, Lock};
+use crate::core::authz::Grants;
+use crate::core::types::Name;
+use crate::mqtt::access::{Access, Rule, Way};
+
+/// The plugin's own topics; who may publish there may do everything.
+pub const CONTROL: &str = "$CONTROL/dynamic-security/v1";
+
+/// As many rounds as the plugin itself uses; the secrets have 128 random bits, which no number of rounds improves.
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(101).expect("not zero");
+
+/// The accounts' file, in memory. What else the plugin can keep (groups, what anonymous users may do) is not used here.
+#[derive(Debug)]
+pub struct Accounts {
+    file: PathBuf,
+    lists: Lists,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Lists {
+    clients: Vec<Value>,
+    roles: Vec<Value>,
+}
+
+/// The name of an account's role.
+pub fn role_name(account: &str) -> String {
+    if account == DAEMON { DAEMON.to_owned() } else { format!("client-{account}") }
+}
+
+/// Access rules in the plugin's words.
+pub fn acls(rules: &[Rule]) -> Value {
+    let kinds = |way| match way {
+        Way::Publish => &["publishClientSend"][..],
+        Way::Read => &["publishClientReceive", "subscribePattern", "unsubscribePattern"],
+    };
+    rules
+        .iter()
+        .flat_map(|rule| kinds(rule.way).iter().map(move |kind| (kind, &rule.filter)))
+        .map(|(kind, filter)| json!({ "acltype": kind, "topic": filter, "priority": 0, "allow": true }))
+        .collect()
+}
+
+/// A password as the plugin and `mosquitto_passwd` keep it: PBKDF2 with SHA-512.
+#[derive(Debug)]
+pub struct Hash {
+    salt: String,
+    hash: String,
+}
+
+impl Hash {
+    /// Hashes with a fresh salt.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn of(secret: &SecretString) -> Result<Self, MosquittoError> {
+        let mut salt = [0_u8; 12];
+        random(&mut salt)?;
+        let mut hash = [0_u8; 64];
+        let secret = secret.expose_secret().as_bytes();
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, ITERATIONS, &salt, secret, &mut hash);
+        Ok(Self { salt: STANDARD.encode(salt), hash: STANDARD.encode(hash) })
+    }
+
+    /// A user's line of the file that Mosquitto's `password_file` names.
+    pub fn password_file_line(&self, user: &str) -> String {
+        format!("{user}:$7${ITERATIONS}${}${}", self.salt, self.hash)
+    }
+}
+
+impl Accounts {
+    /// Reads the file, without the lock: to look at it. There being none is no account.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read or understood.
+    pub fn look(folder: &Folder) -> Result<Self, MosquittoError> {
+        let file = folder.accounts();
+        match std::fs::read(&file) {
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(lists) => Ok(Self { file, lists }),
+                Err(error) => Err(MosquittoError::Damaged { file, why: error.to_string() }),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self { file, lists: Lists::default() })
+            }
+            Err(error) => Err(MosquittoError::File { file, error }),
+        }
+    }
+
+    /// Reads the file to edit it, while no broker runs. One that cannot be understood is set aside and begun anew: every
+    /// client then needs a new secret.
+    ///
+    /// # Errors
+    /// When it cannot be read or set aside.
+    pub fn open(folder: &Folder, _held: &Lock) -> Result<Self, MosquittoError> {
+        match Self::look(folder) {
+            Err(MosquittoError::Damaged { file, why }) => {
+                let aside = file.with_extension("json.damaged");
+                std::fs::rename(&file, &aside)
+                    .map_err(|error| MosquittoError::File { file: file.clone(), error })?;
+                tracing::error!(aside = %aside.display(), why, "the broker's accounts are damaged and were set aside: give each client a new secret with `strandwatch client rotate`");
+                Ok(Self { file, lists: Lists::default() })
+            }
+            other => other,
+        }
+    }
+
+    /// Whether an account has a password.
+    pub fn has(&self, account: &str) -> bool {
+        self.lists.clients.iter().any(|client| client["username"] == account)
+    }
+
+    /// Makes an account, or gives it other rules; with `secret`, a new password too. Without it an account that was
+    /// never made stays unmade, and only its role is.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn put(
+        &mut self,
+        account: &str,
+        rules: &[Rule],
+        secret: Option<&SecretString>,
+    ) -> Result<(), MosquittoError> {
+        let role = role_name(account);
+        let Lists { clients, roles } = &mut self.lists;
+        roles.retain(|known| known["rolename"] != role.as_str());
+        roles.push(json!({ "rolename": role, "acls": acls(rules) }));
+        if let Some(secret) = secret {
+            let Hash { salt, hash } = Hash::of(secret)?;
+            clients.retain(|known| known["username"] != account);
+            clients.push(json!({
+                "username": account, "roles": [{ "rolename": role }],
+                "password": hash, "salt": salt, "iterations": ITERATIONS,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Removes an account and its role.
+    pub fn remove(&mut self, account: &str) {
+        let role = role_name(account);
+        self.lists.clients.retain(|known| known["username"] != account);
+        self.lists.roles.retain(|known| known["rolename"] != role.as_str());
+    }
+
+    /// Brings everything in line: the daemon with its secret, each client of `grants` with its rules and the password it
+    /// has, and nobody else.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn settle(
+        &mut self,
+        access: &Access,
+        secret: &SecretString,
+        grants: &Grants,
+    ) -> Result<(), MosquittoError> {
+        let known = |name: Option<&str>| {
+            name.and_then(|name| Name::parse(name).ok())
+                .is_some_and(|name| grants.0.contains_key(&name))
+        };
+        self.lists.clients.retain(|client| known(client["username"].as_str()));
+        self.lists.roles.clear();
+        let mut own = access.of_daemon();
+        let control = format!("{CONTROL}/#");
+        own.extend([Way::Publish, Way::Read].map(|way| Rule { way, filter: control.clone() }));
+        self.put(DAEMON, &own, Some(secret))?;
+        for (name, grant) in &grants.0 {
+            self.put(name.as_str(), &access.of_client(name, grant), None)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self) -> Result<(), MosquittoError> {
+        let document = json!({
+            // Deny by default, in every direction: the plugin's own defaults allow the last two.
+            "defaultACLAccess": {
+                "publishClientSend": false, "subscribe": false,
+                "publishClientReceive": false, "unsubscribe": false,
+            },
+            "clients": self.lists.clients, "groups": [], "roles": self.lists.roles,
+        });
+        write_private(&self.file, format!("{document:#}\n").as_bytes())
+    }
+}
