@@ -29,7 +29,7 @@ const BED: [u8; 3] = [80, 170, 255];
 const TENTHS: [u8; 3] = [235, 235, 235];
 const CLUTTER: [u8; 3] = [190, 90, 255];
 /// A discount of so many log-odds is drawn at full strength.
-const FULL_DISCOUNT: f32 = 4.5;
+const FULL_DISCOUNT: f32 = 6.0;
 /// Between the lines of the bed's grid, mm.
 const GRID_MM: f64 = 50.0;
 
