@@ -21,6 +21,7 @@ pub mod recorder;
 pub mod replay;
 pub mod scoring;
 pub mod screens;
+pub mod still;
 pub mod thin;
 pub mod watchdog;
 pub mod webcams;

@@ -195,10 +195,12 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
         },
         clear_interval_ms: millis(config.watch.clear_interval),
         suspect_interval_ms: millis(config.watch.suspect_interval),
+        blind_alert_after_ms: millis(config.watch.blind_alert_after),
     };
     let act = ActSettings {
         armed: config.act.armed,
         on_failure: config.act.on_failure,
+        on_blind: config.act.on_blind,
         veto_ms: millis(config.act.veto),
         votes_needed: config.act.votes_needed,
         on_confirmed: config.act.on_confirmed,

@@ -115,6 +115,7 @@ fn watch(context: &mut Context<'_>, raw: &raw::Watch) -> Watch {
         suspect_interval: raw.suspect_interval.0,
         correlation_time: raw.correlation_time.0,
         self_test_every: raw.self_test_every.0,
+        blind_alert_after: raw.blind_alert_after.0,
         model: raw.model.clone(),
         models,
         onnxruntime,
@@ -126,6 +127,7 @@ fn act(raw: &raw::Act) -> Act {
     Act {
         armed: raw.armed,
         on_failure: raw.on_failure,
+        on_blind: raw.on_blind,
         veto: raw.veto.0,
         votes_needed: raw.votes_needed,
         on_confirmed: raw.on_confirmed,

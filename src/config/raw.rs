@@ -16,6 +16,7 @@ pub(super) use secrets::{ClientSecrets, Secrets};
 use super::units::{Bytes, Span};
 use crate::core::authz::Trust;
 use crate::core::command::ActionChoice;
+use crate::core::contract::OnBlind;
 use crate::core::incident::Unanswered;
 
 /// The whole file.
@@ -183,6 +184,10 @@ pub(super) struct Watch {
     /// How often a known picture of a failure goes through the whole chain, to prove that it would be noticed.
     #[schemars(extend("x-least" = "1m", "x-most" = "24h"))]
     pub self_test_every: Span,
+    /// How long nothing may be seen of a print before people are told to look. That nothing is seen is announced at once;
+    /// this is for what does not come back by itself.
+    #[schemars(extend("x-least" = "10s", "x-most" = "24h"))]
+    pub blind_alert_after: Span,
     /// The detector, by its name in the model folder's `manifest.toml`. Without it: the manifest's `default`.
     #[schemars(example = &"strands")]
     pub model: Option<String>,
@@ -210,6 +215,7 @@ impl Default for Watch {
             suspect_interval: Span(Duration::from_millis(500)),
             correlation_time: Span(Duration::from_secs(10)),
             self_test_every: Span(Duration::from_secs(30 * 60)),
+            blind_alert_after: Span(Duration::from_secs(120)),
             model: None,
             models: None,
             onnxruntime: None,
@@ -237,6 +243,8 @@ pub(super) struct Act {
     pub armed: bool,
     /// What to do when a failure is certain enough.
     pub on_failure: ActionChoice,
+    /// What to do when nothing has been seen of a print for `watch.blind_alert_after`. Only while armed.
+    pub on_blind: OnBlind,
     /// Time for people to dismiss it before Strandwatch acts; "0s" acts at once.
     #[schemars(extend("x-least" = "0s", "x-most" = "1h"))]
     pub veto: Span,
@@ -270,6 +278,7 @@ impl Default for Act {
         Self {
             armed: true,
             on_failure: ActionChoice::Pause,
+            on_blind: OnBlind::Nothing,
             veto: Span(Duration::from_secs(30)),
             votes_needed: 1,
             on_confirmed: None,

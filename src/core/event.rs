@@ -42,12 +42,15 @@ pub enum EventKind {
         /// For people.
         why: String,
     },
-    /// A print is running and nothing is seen of it.
+    /// A print is running and nothing is seen of it: said at once, and once more when it lasts.
     Blind {
         /// What is wrong.
         fault: Option<SourceFault>,
         /// For people.
         why: String,
+        /// Seconds that it has lasted, when people should look; null when it begins.
+        #[serde(default)]
+        for_s: Option<f64>,
     },
     /// Evidence began to gather.
     Suspect {

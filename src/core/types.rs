@@ -197,6 +197,8 @@ pub struct PrinterStatus {
     pub idle_timeout_s: Option<f64>,
     /// Whether `gcode_macro TIMELAPSE_TAKE_FRAME` holds the head parked for a picture.
     pub timelapse_parked: bool,
+    /// Whether a filament sensor misses filament; `None` where there is no sensor.
+    pub filament_missing: Option<bool>,
     /// Labelled objects, where the printer has `[exclude_object]`.
     pub objects: Option<Objects>,
 }
@@ -418,6 +420,8 @@ pub enum SourceFault {
     Overexposed,
     /// Too blurred to show strands.
     Blurred,
+    /// Something stands before the camera.
+    Occluded,
     /// What arrives is no picture.
     Undecodable,
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use strandwatch::core::event::EventKind;
-use strandwatch::core::types::PrintState;
+use strandwatch::core::types::{PrintState, SourceFault};
 use strandwatch::mqtt::wire::{Delivery, Qos};
 use strandwatch::sim::klippy::Pausing;
 use strandwatch::sim::stage::{BASE, Daemon};
 
-use crate::support::stage::{PATIENCE, Stage, ask, fresh, program, unix_now};
+use crate::support::stage::{PATIENCE, Stage, Trouble, ask, fresh, program, unix_now};
 use crate::support::{Child, rig, wait_for};
 
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -199,6 +199,32 @@ async fn a_camera_that_goes_away_reads_blind_never_clear_and_comes_back_by_itsel
     stage.printers[0].camera_on().await;
     watcher.event("voron", "watching").await;
     watcher.state("voron", "clear again", |state| state["verdict"] == "clear").await;
+    ends_well(daemon, &stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_freezes_or_goes_black_is_said_to_show_nothing_and_recovers_by_itself() {
+    let stage = Stage::set(&["voron"], &[]).await;
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    let printer = &stage.printers[0];
+    printer.prints("part.gcode");
+    watcher.state("voron", "clear while watched", |state| state["verdict"] == "clear").await;
+    for (trouble, expected) in
+        [(Trouble::Frozen(None), SourceFault::Frozen), (Trouble::Dark, SourceFault::Dark)]
+    {
+        printer.camera_has(trouble);
+        let blind = watcher.event("voron", "blind").await;
+        let EventKind::Blind { fault, .. } = &blind else { panic!("{blind:?}") };
+        assert_eq!(*fault, Some(expected), "{blind:?}");
+        let state = watcher.state("voron", "the state says so", |state| state["watch"] == "blind");
+        assert_eq!(state.await["verdict"], "unknown");
+        printer.camera_has(Trouble::None);
+        watcher.event("voron", "watching").await;
+        watcher.state("voron", "clear again", |state| state["verdict"] == "clear").await;
+    }
+    let named = watcher.names_of("voron");
+    assert!(!named.contains(&"suspect"), "{named:?}");
     ends_well(daemon, &stage).await;
 }
 

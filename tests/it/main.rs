@@ -23,4 +23,5 @@ mod real_pictures;
 mod replay;
 mod store;
 mod structure;
+mod view;
 mod vision;

@@ -5,9 +5,11 @@ mod commands;
 mod cooling;
 mod describe;
 mod life;
+mod object;
 mod pace;
 mod question;
 mod screen;
+mod sight;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +18,7 @@ pub use self::commands::Asked;
 use self::cooling::Cooling;
 use self::pace::Pace;
 use self::screen::Screen;
+use self::sight::Blindness;
 
 use super::action::Pending;
 use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
@@ -138,6 +141,7 @@ pub struct Printer {
     snapshots: Vec<SnapshotTicket>,
     snoozed_until: Option<Moment>,
     watch: Watch,
+    blind: Option<Blindness>,
     model: Option<String>,
     model_fault: Option<String>,
     self_test_passed: Option<bool>,
@@ -190,6 +194,7 @@ impl Printer {
             snapshots: Vec::new(),
             snoozed_until: None,
             watch: Watch::Off,
+            blind: None,
             model: None,
             model_fault: None,
             self_test_passed: None,
@@ -234,7 +239,7 @@ impl Printer {
         self.cool(now, next_id);
         self.settle_question(now, next_id);
         self.sample(now);
-        self.judge_watch(now);
+        self.judge_watch(now, next_id);
         self.describe(now);
         self.keep_prompt();
         self.remember();
@@ -260,6 +265,7 @@ impl Printer {
             .chain(self.snoozed_until.map(|until| until.mono_ms))
             .chain(self.snapshots.iter().map(|open| open.until_ms))
             .chain(self.stale_deadlines_ms())
+            .chain(self.blind_deadline_ms())
             .filter(|&deadline| deadline > after_ms)
             .min()
     }

@@ -11,6 +11,7 @@ mod incidents;
 mod invariants;
 mod life;
 mod limits;
+mod objects;
 mod requests;
 pub(crate) mod scenario;
 pub(crate) mod stories;
