@@ -38,6 +38,8 @@ pub(super) struct Raw {
     pub mqtt: Mqtt,
     /// Home Assistant.
     pub home_assistant: HomeAssistant,
+    /// What Strandwatch sees, as a webcam for Mainsail and Fluidd.
+    pub web: Web,
     /// What survives a restart.
     pub store: Store,
     /// What is logged, and where to.
@@ -258,6 +260,11 @@ pub(super) struct Act {
     pub answer_within: Span,
     /// What to do with the paused print when they have not.
     pub if_unanswered: Unanswered,
+    /// How long a print that Strandwatch paused may stay hot before it turns the heaters off, unless somebody resumes,
+    /// cancels, dismisses, snoozes or disarms. The position is kept, the part may come loose as the bed cools. Without it
+    /// the printer's own idle_timeout decides, which loses the position.
+    #[schemars(extend("x-least" = "1m", "x-most" = "24h"), example = &"30m")]
+    pub heaters_off_after: Option<Span>,
     /// How often an action is tried until the printer reports it done.
     #[schemars(range(min = 1, max = 10))]
     pub attempts: u32,
@@ -277,6 +284,7 @@ impl Default for Act {
             on_confirmed: None,
             answer_within: Span(Duration::from_secs(600)),
             if_unanswered: Unanswered::Nothing,
+            heaters_off_after: None,
             attempts: 3,
             confirm_within: Span(Duration::from_secs(30)),
         }
@@ -379,6 +387,21 @@ pub(super) struct Client {
     /// On which printers, by name. Without it: on every one.
     #[schemars(example = ["printer"])]
     pub printers: Option<Vec<String>>,
+}
+
+/// What Strandwatch sees, as a webcam for Mainsail and Fluidd: it draws and serves the frames that it scores, and puts
+/// the camera into Moonraker's list while it runs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Web {
+    /// Address and port to serve at. Without it nothing is served. Whoever can reach it can look, and do nothing else: an
+    /// address of this host alone leaves it to the web server in front (klipper/README.md has the lines for it).
+    #[schemars(example = &"127.0.0.1:7130")]
+    pub listen: Option<String>,
+    /// How a browser gets there: a path of the web server in front, or an address. Without it: `/strandwatch` for an
+    /// address of this host alone, else the address itself.
+    #[schemars(example = &"/strandwatch")]
+    pub url: Option<String>,
 }
 
 /// What survives a restart.

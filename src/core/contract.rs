@@ -107,6 +107,9 @@ pub struct ActSettings {
     /// What becomes of it when they do not.
     #[serde(default)]
     pub if_unanswered: Unanswered,
+    /// How long a print that it paused stays hot, ms; `None` leaves that to the printer.
+    #[serde(default)]
+    pub heaters_off_after_ms: Option<u64>,
     /// How long the printer may take to report the new state, ms.
     pub confirm_within_ms: u64,
     /// What it does when nothing has been seen of the print for too long.

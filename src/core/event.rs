@@ -80,7 +80,7 @@ pub enum EventKind {
     Acting {
         /// The incident.
         incident: String,
-        /// `pause`, `cancel` or `exclude_object`.
+        /// `pause`, `cancel`, `exclude_object` or `turn_off_heaters`.
         action: String,
         /// From 1.
         attempt: u32,
