@@ -21,6 +21,7 @@ mod moonraker;
 mod mqtt;
 mod real_pictures;
 mod replay;
+mod simulate;
 mod store;
 mod structure;
 mod view;
