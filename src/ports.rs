@@ -36,6 +36,17 @@ impl std::fmt::Debug for Frame {
     }
 }
 
+/// A frame and what the model said of it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The frame.
+    pub frame: Arc<Frame>,
+    /// Its score.
+    pub score: FrameScore,
+    /// What stands below it when it is shown.
+    pub caption: String,
+}
+
 /// No frame can be had now; [`SourceReport`] says why at length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -78,6 +89,11 @@ pub struct ActionRefused(pub String);
 #[error("{0}")]
 pub struct NotShown(pub String);
 
+/// Why Moonraker does not list our cameras as it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotListed(pub String);
+
 /// A printer behind Moonraker. It reconnects by itself.
 pub trait PrinterLink: Send + Sync {
     /// The merged status; the latest wins.
@@ -91,8 +107,23 @@ pub trait PrinterLink: Send + Sync {
     /// `klipper/strandwatch.cfg`: so it is its owner who wants to be told there.
     fn show(&self, message: ScreenMessage) -> BoxFuture<'_, Result<(), NotShown>>;
 
-    /// Moonraker's cameras, `server.webcams.list`; re-read on `notify_webcams_changed`.
+    /// Lists these as cameras of ours in Moonraker, now and after every connection, and no others of ours; none takes all
+    /// of them out. `Ok` when Moonraker has done so.
+    fn list_own(&self, webcams: Vec<OwnWebcam>) -> BoxFuture<'_, Result<(), NotListed>>;
+
+    /// Moonraker's cameras, `server.webcams.list`, without our own; re-read on `notify_webcams_changed`.
     fn webcams(&self) -> watch::Receiver<Vec<Webcam>>;
+}
+
+/// A camera of ours, to be listed by Moonraker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnWebcam {
+    /// Which of the printer's cameras it shows.
+    pub camera: Name,
+    /// JPEG after JPEG: absolute, or a path of the host's web server.
+    pub stream_url: String,
+    /// One JPEG.
+    pub snapshot_url: String,
 }
 
 /// A camera as Moonraker lists it.

@@ -20,12 +20,13 @@ use super::health::{self, BusFacts};
 use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::thin::Thinner;
-use super::{persist, screens, watchdog};
+use super::{gallery, persist, screens, watchdog};
 use crate::core::Core;
 use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
 use crate::ports::{Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store};
+use crate::web;
 
 /// Everything the daemon works with, already wired.
 pub struct Parts {
@@ -59,6 +60,16 @@ pub struct Parts {
     pub own_broker: Option<crate::mqtt::managed::Settings>,
     /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
+    /// Serves what is seen, if it is to be looked at.
+    pub web: Option<Web>,
+}
+
+/// Where what is seen is served.
+pub struct Web {
+    /// The address, taken already.
+    pub listener: std::net::TcpListener,
+    /// How a browser gets there, without a slash at the end.
+    pub url: String,
 }
 
 /// Each may take so long to end, in order; together they stay within five seconds.
@@ -93,7 +104,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     };
 
     let mut orders = BTreeMap::new();
+    let mut views = web::Views::new();
     for ((printer, camera), source) in parts.cameras {
+        let (gallery, looking) = watch::channel(None);
+        if parts.web.is_some() {
+            views.insert((printer.clone(), camera.clone()), looking);
+        }
         let (interval, interval_orders) = watch::channel(None);
         let (pictures, picture_orders) = mpsc::channel(4);
         orders.insert((printer.clone(), camera.clone()), CameraOrders { interval, pictures });
@@ -110,6 +126,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             source,
             scorer: scorer.clone(),
             scores: scores.clone(),
+            gallery,
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
             encode: parts.encode.clone(),
@@ -175,6 +192,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         cancel.clone(),
     ));
 
+    if let Some(web) = parts.web {
+        gallery::list(&links, &views, &web.url, &tracker);
+        let draw = gallery::drawing(parts.annotate.clone());
+        tracker.spawn(gallery::serve(web.listener, views, draw, cancel.clone()));
+    }
+
     let act = {
         let actuator = actuator.clone();
         move |action| actuator.act(action)
@@ -207,6 +230,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         tracing::error!(left = tracker.len(), "cameras or printers did not end in time");
     }
     end(Named("the store's queue", persisting)).await;
+    gallery::withdraw(&links).await;
     if let Some(bus) = bus
         && tokio::time::timeout(END_WITHIN, bus.close()).await.is_err()
     {

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod calibrate;
 mod check;
 mod client;
 mod demo;
 mod doctor;
 mod eval;
 mod log;
+mod mask;
 mod model;
 pub mod output;
 mod pictures;
@@ -19,6 +21,7 @@ mod run;
 mod score;
 mod simulate;
 mod tune;
+mod view;
 
 /// How a command ends; the number is the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,10 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Give clients credentials and rights, list them, take them away, show what they asked for
     Client(client::Arguments),
+    /// Show which part of a camera's picture counts
+    Mask(mask::Arguments),
+    /// Mark where the bed lies in a camera's picture, so that a failure can be told to be one object's
+    Calibrate(calibrate::Arguments),
     /// Score pictures, folders or videos
     Score(score::Arguments),
     /// Measure a model on a labelled set of pictures
@@ -101,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Client(arguments) => client::run(arguments),
+        Command::Mask(arguments) => mask::run(arguments),
+        Command::Calibrate(arguments) => calibrate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),

@@ -6,14 +6,18 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::camera;
+use crate::core::detect::clutter::{Background, Clutter};
+use crate::core::detect::statistic::{Lens, frame_score};
 use crate::core::types::FrameScore;
 use crate::ports::Frame;
 use crate::vision::annotate::{self, Notes};
+use crate::vision::overlay::{Overlay, overlay};
 use crate::vision::{Detector, picture};
 
 use super::model::ModelArguments;
 use super::output::{complain, say};
 use super::pictures::{self, Progress};
+use super::view::{self, ViewArguments};
 use super::{Exit, OrExit, Outcome};
 
 /// Arguments of `strandwatch score`.
@@ -28,8 +32,14 @@ pub struct Arguments {
     /// Write what the model saw, drawn on each frame, as JPEGs into this folder
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
+    /// Say what the daemon has learned of a camera's view while prints were fine, what each frame counts for once that is
+    /// taken into account, and tint it in the drawn pictures
+    #[arg(long)]
+    clutter: bool,
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    view: ViewArguments,
 }
 
 /// Runs it: files that cannot be read are named and passed over, and the exit code then says so.
@@ -41,8 +51,9 @@ pub fn run(arguments: Arguments) -> Outcome {
             .with_context(|| format!("cannot create the folder {}", folder.display()))
             .or_exit(Exit::Usage)?;
     }
+    let clutter = if arguments.clutter { clutter(&arguments)? } else { None };
     let progress = Progress::new(files.len() as u64, "files");
-    let mut report = Report { arguments: &arguments, progress: &progress, unreadable: 0 };
+    let mut report = Report { arguments: &arguments, clutter, progress: &progress, unreadable: 0 };
     report.heading();
     for file in &files {
         for frame in frames(file) {
@@ -55,6 +66,46 @@ pub fn run(arguments: Arguments) -> Outcome {
     }
     progress.finish();
     Ok(if report.unreadable == 0 { Exit::Well } else { Exit::ProblemsFound })
+}
+
+/// What was learned, said in a line of its own.
+fn clutter(arguments: &Arguments) -> Result<Option<Clutter>, super::Failure> {
+    let config = arguments.view.load()?;
+    let (printer, camera) = arguments.view.find(&config)?;
+    let clutter = view::learned(&config, (printer, camera))?;
+    let of = format!("printer {}, camera {}", printer.name, camera.name);
+    let line = match &clutter {
+        None => format!(
+            "{of}: no clutter is known: no print of ten minutes and more has ended well yet"
+        ),
+        Some(clutter) => {
+            let discounts = clutter.discounts();
+            let cluttered = discounts.iter().filter(|discount| **discount > 0.0).count();
+            format!(
+                "{of}: learned from {} good prints ({:.1} h): {cluttered} of {} cells are discounted",
+                clutter.prints,
+                clutter.seconds / 3_600.0,
+                discounts.len()
+            )
+        }
+    };
+    if arguments.json {
+        complain(line)
+    } else {
+        say(line)
+    }
+    Ok(clutter)
+}
+
+/// What a frame's score is worth once what always lies there is taken into account; `None` where the model or the
+/// picture's shape is another than it was learned with.
+fn counted(clutter: &Clutter, detector: &Detector, score: &FrameScore) -> Option<f32> {
+    let model = detector.model();
+    let background = Background::new(Some(clutter.clone()));
+    let factors = background.odds_factors(&score.map, &model.sha256);
+    let lens = Lens::new(factors);
+    let known = !lens.is_clear();
+    known.then(|| frame_score(model.rule, &score.map, &score.boxes, &lens))
 }
 
 /// The frames of a file, numbered from 0: a picture has one.
@@ -73,6 +124,7 @@ fn frames(file: &Path) -> Box<dyn Iterator<Item = anyhow::Result<Frame>>> {
 
 struct Report<'a> {
     arguments: &'a Arguments,
+    clutter: Option<Clutter>,
     progress: &'a Progress,
     unreadable: usize,
 }
@@ -80,7 +132,12 @@ struct Report<'a> {
 impl Report<'_> {
     fn heading(&self) {
         if !self.arguments.json {
-            self.progress.above(|| say("score  boxes    ms  path"));
+            let heading = if self.clutter.is_some() {
+                "score  counted  boxes    ms  path"
+            } else {
+                "score  boxes    ms  path"
+            };
+            self.progress.above(|| say(heading));
         }
     }
 
@@ -91,9 +148,14 @@ impl Report<'_> {
         frame: &Frame,
         score: &FrameScore,
     ) -> Result<(), super::Failure> {
+        let counted = self.clutter.as_ref().map(|known| counted(known, detector, score));
         self.progress.above(|| {
             if self.arguments.json {
-                say(json_line(file, frame.sequence, score));
+                let mut line = json_line(file, frame.sequence, score);
+                if let Some(counted) = counted {
+                    line["counted"] = json!(counted.map(rounded));
+                }
+                say(line);
             } else {
                 let mark = if score.score >= detector.model().alert_point { '!' } else { ' ' };
                 let (boxes, ms) = (score.boxes.len(), score.infer_ms);
@@ -102,14 +164,19 @@ impl Report<'_> {
                 } else {
                     file.display().to_string()
                 };
-                say(format_args!("{:.3}{mark} {boxes:5} {ms:6.1}  {which}", score.score));
+                let counted = match counted {
+                    Some(Some(counted)) => format!("  {counted:.3} "),
+                    Some(None) => "      - ".to_owned(),
+                    None => String::new(),
+                };
+                say(format_args!("{:.3}{mark}{counted} {boxes:5} {ms:6.1}  {which}", score.score));
             }
         });
         let Some(folder) = &self.arguments.annotate else { return Ok(()) };
         let caption = file.file_name().unwrap_or_default().to_string_lossy();
         let notes = Notes { caption: &caption, alert_point: detector.model().alert_point };
         let target = folder.join(annotated_name(file, frame.sequence));
-        write_annotated(&target, frame, score, &notes)
+        write_annotated(&target, frame, score, &notes, self.clutter.as_ref())
             .with_context(|| format!("cannot write {}", target.display()))
             .or_exit(Exit::Usage)
     }
@@ -155,8 +222,11 @@ fn write_annotated(
     frame: &Frame,
     score: &FrameScore,
     notes: &Notes,
+    clutter: Option<&Clutter>,
 ) -> anyhow::Result<()> {
-    let picture = annotate::annotate(frame, score, notes)?;
+    let tinted = overlay(frame, &Overlay { clutter, ..Overlay::default() })?.into_raw();
+    let frame = Frame { rgb: tinted, ..frame.clone() };
+    let picture = annotate::annotate(&frame, score, notes)?;
     std::fs::write(target, annotate::jpeg(&picture)?)?;
     Ok(())
 }

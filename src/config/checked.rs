@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::raw::{LogFormat, LogLevel, UrlKind};
 use crate::core::authz::{Grants, Trust};
 use crate::core::command::ActionChoice;
+use crate::core::contract::OnBlind;
 use crate::core::geometry::BedView;
 use crate::core::incident::Unanswered;
 use crate::core::types::Name;
@@ -33,12 +34,23 @@ pub struct Checked {
     pub grants: Grants,
     /// Home Assistant; `None` when Strandwatch is not to appear there.
     pub home_assistant: Option<HomeAssistant>,
+    /// Where pictures are served; `None` when they are not.
+    pub web: Option<Web>,
     /// What survives a restart.
     pub store: Store,
     /// What is logged.
     pub log: Log,
     /// What works, and somebody should look at.
     pub warnings: Vec<Problem>,
+}
+
+/// Where pictures are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// The address taken.
+    pub listen: std::net::SocketAddr,
+    /// How a browser gets there, without a slash at the end.
+    pub url: String,
 }
 
 /// A printer to watch.
@@ -133,6 +145,8 @@ pub struct Watch {
     pub correlation_time: Duration,
     /// Between two self-tests.
     pub self_test_every: Duration,
+    /// How long nothing may be seen of a print before people are told to look.
+    pub blind_alert_after: Duration,
     /// The model's name in the manifest; `None` is the manifest's `default`.
     pub model: Option<String>,
     /// The folder with the manifest; `None` is the one that came with Strandwatch.
@@ -162,6 +176,8 @@ pub struct Act {
     pub armed: bool,
     /// What to do.
     pub on_failure: ActionChoice,
+    /// What to do when nothing has been seen of a print for too long.
+    pub on_blind: OnBlind,
     /// Time for people to dismiss before it acts; may be zero.
     pub veto: Duration,
     /// How many clients must agree, at least 1.
@@ -172,6 +188,8 @@ pub struct Act {
     pub answer_within: Duration,
     /// What becomes of it when they do not.
     pub if_unanswered: Unanswered,
+    /// How long a print that it paused stays hot; `None` leaves that to the printer.
+    pub heaters_off_after: Option<Duration>,
     /// How often an action is tried, at least 1.
     pub attempts: u32,
     /// How long the printer may take to report an action done.
@@ -269,6 +287,9 @@ impl Checked {
                 "tells people of a failure and does not act".to_owned()
             }
             (true, ActionChoice::Pause) => "pauses the print on a failure".to_owned(),
+            (true, ActionChoice::ExcludeObject) => {
+                "excludes the object that fails, or pauses where that cannot be told".to_owned()
+            }
             (true, ActionChoice::Cancel) => "cancels the print on a failure".to_owned(),
         });
         lines.push(self.mqtt.as_ref().map_or_else(

@@ -105,6 +105,9 @@ pub enum ActionChoice {
     Pause,
     /// Cancel the print.
     Cancel,
+    /// Exclude the object whose footprint alone holds the evidence, so that the others go on; pause where that cannot be
+    /// told. Needs objects named by the slicer and a calibrated camera.
+    ExcludeObject,
     /// Only tell people.
     Nothing,
 }
@@ -303,7 +306,7 @@ pub const COMMANDS: &[CommandRow] = &[
             },
             ArgRow {
                 name: "value",
-                takes: "`pause`, `cancel` or `nothing`; true or false; a number from 0.01 to 1000",
+                takes: "`pause`, `cancel`, `exclude_object` or `nothing`; true or false; a number from 0.01 to 1000",
                 required: true,
             },
         ],
@@ -320,10 +323,15 @@ pub const COMMANDS: &[CommandRow] = &[
                 "action" => Setting::Action(match args.0.get("value").and_then(Value::as_str) {
                     Some("pause") => ActionChoice::Pause,
                     Some("cancel") => ActionChoice::Cancel,
+                    Some("exclude_object") => ActionChoice::ExcludeObject,
                     Some("nothing") => ActionChoice::Nothing,
                     _ => {
                         let found = args.0.get("value");
-                        return Err(wrong("value", "pause, cancel or nothing", found));
+                        return Err(wrong(
+                            "value",
+                            "pause, cancel, exclude_object or nothing",
+                            found,
+                        ));
                     }
                 }),
                 "armed" => Setting::Armed(args.truth("value")?),

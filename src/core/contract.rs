@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -66,6 +67,24 @@ pub struct WatchSettings {
     pub clear_interval_ms: u64,
     /// Time between scored frames while something is, ms.
     pub suspect_interval_ms: u64,
+    /// How long nothing may be seen of a print before people are told to look, ms.
+    #[serde(default = "blind_alert_after_ms")]
+    pub blind_alert_after_ms: u64,
+}
+
+fn blind_alert_after_ms() -> u64 {
+    120_000
+}
+
+/// What is done when nothing has been seen of a print for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBlind {
+    /// People are told.
+    #[default]
+    Nothing,
+    /// The print is paused as well.
+    Pause,
 }
 
 /// How a printer is acted upon.
@@ -88,8 +107,14 @@ pub struct ActSettings {
     /// What becomes of it when they do not.
     #[serde(default)]
     pub if_unanswered: Unanswered,
+    /// How long a print that it paused stays hot, ms; `None` leaves that to the printer.
+    #[serde(default)]
+    pub heaters_off_after_ms: Option<u64>,
     /// How long the printer may take to report the new state, ms.
     pub confirm_within_ms: u64,
+    /// What it does when nothing has been seen of the print for too long.
+    #[serde(default)]
+    pub on_blind: OnBlind,
     /// How often an own action is tried, at least 1.
     pub attempts: u32,
 }

@@ -20,7 +20,7 @@ pub struct StateDocument {
     pub why: Option<String>,
     /// `clear`, `suspect`, `failing`, or `unknown` whenever it cannot be known.
     pub verdict: Verdict,
-    /// Whether people should look: an alert is open.
+    /// Whether people should look: an alert is open, or nothing has been seen for `watch.blind_alert_after`.
     pub problem: bool,
     /// The last frame's score, 0..1, three decimals; null while nothing is scored.
     pub score: Option<f64>,
@@ -142,6 +142,9 @@ pub struct IncidentDocument {
     pub votes: BTreeMap<String, Vote>,
     /// How many it takes.
     pub votes_needed: u32,
+    /// The one object whose footprint holds the evidence: it can be excluded instead of pausing. Null where that cannot be
+    /// told: the camera is not calibrated, the slicer named no objects, or more than one is concerned.
+    pub object: Option<String>,
     /// The frame's score, three decimals.
     pub score: f64,
     /// Where in the frame: `[x0, y0, x1, y1, p]`, three decimals.

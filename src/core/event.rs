@@ -42,12 +42,15 @@ pub enum EventKind {
         /// For people.
         why: String,
     },
-    /// A print is running and nothing is seen of it.
+    /// A print is running and nothing is seen of it: said at once, and once more when it lasts.
     Blind {
         /// What is wrong.
         fault: Option<SourceFault>,
         /// For people.
         why: String,
+        /// Seconds that it has lasted, when people should look; null when it begins.
+        #[serde(default)]
+        for_s: Option<f64>,
     },
     /// Evidence began to gather.
     Suspect {
@@ -77,7 +80,7 @@ pub enum EventKind {
     Acting {
         /// The incident.
         incident: String,
-        /// `pause`, `cancel` or `exclude_object`.
+        /// `pause`, `cancel`, `exclude_object` or `turn_off_heaters`.
         action: String,
         /// From 1.
         attempt: u32,

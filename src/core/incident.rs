@@ -84,6 +84,8 @@ pub struct Incident {
     pub votes: BTreeMap<Name, Vote>,
     /// What is asked of people once the daemon has paused for it.
     pub question: Question,
+    /// The one object whose footprint holds the evidence, where that can be told.
+    pub object: Option<String>,
     /// Where, in the frame that moved it last.
     pub boxes: Vec<ScoredBox>,
     /// The score of that frame.

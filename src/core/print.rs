@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Now, PrintState, PrinterStatus};
+use super::types::{Heater, Now, PrintState, PrinterStatus};
 
 /// What the printer is doing, as far as watching is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -14,22 +14,75 @@ pub enum Phase {
     Idle,
     /// A job began, a heater has not reached its target, and nothing has been extruded.
     Heating,
-    /// A job began and nothing has been extruded: homing, probing, wiping.
-    Preparing,
+    /// A job began, and not every axis knows where it is.
+    Homing,
+    /// Homed, and nothing has been extruded: levelling, probing, wiping.
+    Probing,
+    /// Something was extruded, and the slicer, which tells layers, has told none yet.
+    Purge,
     /// Extruding the first layer.
     FirstLayer,
     /// Extruding.
     Printing,
+    /// The extruder heats up in the middle of a print: another tool, another filament.
+    Toolchange,
     /// The head is parked for a timelapse picture.
     TimelapsePark,
-    /// Paused, by whomever; filament changes and runouts too.
+    /// Paused, and a sensor misses filament.
+    FilamentChange,
+    /// Paused, by whomever.
     Paused,
+    /// The file has been read to its end: the last moves.
+    Ending,
 }
+
+/// What frames are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    /// Nothing: none are taken.
+    Unwanted,
+    /// They show that the camera sees, no more.
+    Seen,
+    /// No strand of this print can be in view: they show what lies there anyway.
+    Background,
+    /// They are evidence.
+    Evidence,
+}
+
+/// One row a phase: phase, what frames are good for, and what is added to each frame's log-likelihood ratio.
+///
+/// The priors are judgement, not measured: while a tool is changed the head, the wipe tower and the light on them do odd
+/// things, and nothing is extruded onto the part.
+pub const PHASES: [(Phase, Frames, f32); 12] = [
+    (Phase::Idle, Frames::Unwanted, 0.0),
+    (Phase::Heating, Frames::Background, 0.0),
+    (Phase::Homing, Frames::Background, 0.0),
+    (Phase::Probing, Frames::Background, 0.0),
+    // The line beside the part is meant to be there, and stays.
+    (Phase::Purge, Frames::Background, 0.0),
+    (Phase::FirstLayer, Frames::Evidence, 0.0),
+    (Phase::Printing, Frames::Evidence, 0.0),
+    (Phase::Toolchange, Frames::Evidence, -1.0),
+    // Head away: the best view there is.
+    (Phase::TimelapsePark, Frames::Evidence, 0.0),
+    (Phase::FilamentChange, Frames::Unwanted, 0.0),
+    (Phase::Paused, Frames::Unwanted, 0.0),
+    // Nothing can be saved any more.
+    (Phase::Ending, Frames::Seen, 0.0),
+];
+
+/// A heater this far below its target is not there yet, °C.
+const COLD_C: f64 = 3.0;
+/// In the middle of a print a heater wavers more, °C.
+const COLD_IN_PRINT_C: f64 = 15.0;
+/// No purge line takes more filament, mm: a slicer that tells how many layers there are and never which one is not waited for.
+const MOST_PURGED_MM: f64 = 200.0;
 
 impl Phase {
     /// The phase that a status shows.
     pub fn of(status: &PrinterStatus) -> Self {
         match status.print {
+            PrintState::Paused if status.filament_missing == Some(true) => Self::FilamentChange,
             PrintState::Paused => Self::Paused,
             PrintState::Printing => Self::of_running(status),
             PrintState::Standby
@@ -40,36 +93,59 @@ impl Phase {
     }
 
     fn of_running(status: &PrinterStatus) -> Self {
-        let cold = [status.extruder, status.bed]
-            .into_iter()
-            .flatten()
-            .any(|heater| heater.target > 0.0 && heater.temperature < heater.target - 3.0);
-        if status.filament_used_mm > 0.0 || status.print_duration_s > 0.0 {
-            match (status.timelapse_parked, status.layer) {
-                (true, _) => Self::TimelapsePark,
-                (false, Some(1)) => Self::FirstLayer,
-                (false, _) => Self::Printing,
-            }
-        } else if cold {
-            Self::Heating
-        } else {
-            Self::Preparing
+        let cold = |heaters: &[Option<Heater>], by: f64| {
+            let mut heaters = heaters.iter().flatten();
+            heaters.any(|heater| heater.target > 0.0 && heater.temperature < heater.target - by)
+        };
+        if !(status.filament_used_mm > 0.0 || status.print_duration_s > 0.0) {
+            let homed = "xyz".chars().all(|axis| status.homed_axes.contains(axis));
+            return if cold(&[status.extruder, status.bed], COLD_C) {
+                Self::Heating
+            } else if homed {
+                Self::Probing
+            } else {
+                Self::Homing
+            };
         }
+        let before_layers = status.layers.is_some() && status.layer.is_none();
+        if status.timelapse_parked {
+            Self::TimelapsePark
+        } else if status.progress.is_some_and(|progress| progress >= 1.0) {
+            Self::Ending
+        } else if cold(&[status.extruder], COLD_IN_PRINT_C) {
+            Self::Toolchange
+        } else if before_layers && status.filament_used_mm < MOST_PURGED_MM {
+            Self::Purge
+        } else if status.layer == Some(1) {
+            Self::FirstLayer
+        } else {
+            Self::Printing
+        }
+    }
+
+    fn row(self) -> (Frames, f32) {
+        let row = PHASES.iter().find(|(phase, _, _)| *phase == self);
+        row.map_or((Frames::Unwanted, 0.0), |(_, frames, prior)| (*frames, *prior))
+    }
+
+    /// What frames are good for.
+    pub fn frames(self) -> Frames {
+        self.row().0
+    }
+
+    /// What is added to a frame's log-likelihood ratio.
+    pub fn prior(self) -> f32 {
+        self.row().1
     }
 
     /// Whether frames are wanted: whenever a job runs.
     pub fn wants_frames(self) -> bool {
-        !matches!(self, Self::Idle | Self::Paused)
+        self.frames() != Frames::Unwanted
     }
 
-    /// Whether no strand of this print can be in view yet.
-    pub fn is_before_extrusion(self) -> bool {
-        matches!(self, Self::Heating | Self::Preparing)
-    }
-
-    /// Whether frames count as evidence: only once something has been extruded.
+    /// Whether frames count as evidence.
     pub fn frames_count(self) -> bool {
-        matches!(self, Self::FirstLayer | Self::Printing | Self::TimelapsePark)
+        self.frames() == Frames::Evidence
     }
 }
 
@@ -145,36 +221,59 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::types::Heater;
 
     fn printing() -> PrinterStatus {
         PrinterStatus { print: PrintState::Printing, ..PrinterStatus::default() }
     }
 
     #[test]
-    fn frames_count_only_once_something_was_extruded() {
+    fn every_phase_has_its_row() {
         let cold = Some(Heater { temperature: 25.0, target: 210.0 });
+        let warming = Some(Heater { temperature: 203.0, target: 210.0 });
+        let homed = || PrinterStatus { homed_axes: "xyz".to_owned(), ..printing() };
+        let extruding = || PrinterStatus { filament_used_mm: 1.0, ..homed() };
+        let paused = || PrinterStatus { print: PrintState::Paused, ..extruding() };
         let cases = [
-            (PrinterStatus::default(), Phase::Idle, false),
-            (PrinterStatus { extruder: cold, ..printing() }, Phase::Heating, false),
-            (printing(), Phase::Preparing, false),
-            (PrinterStatus { filament_used_mm: 1.0, ..printing() }, Phase::Printing, true),
+            (PrinterStatus::default(), Phase::Idle, Frames::Unwanted),
+            (PrinterStatus { extruder: cold, ..homed() }, Phase::Heating, Frames::Background),
+            (printing(), Phase::Homing, Frames::Background),
+            (homed(), Phase::Probing, Frames::Background),
             (
-                PrinterStatus { filament_used_mm: 1.0, layer: Some(1), ..printing() },
-                Phase::FirstLayer,
-                true,
+                PrinterStatus { timelapse_parked: true, ..homed() },
+                Phase::Probing,
+                Frames::Background,
             ),
-            // A toolchange heats in the middle of a print: still a print.
+            (PrinterStatus { layers: Some(80), ..extruding() }, Phase::Purge, Frames::Background),
+            // Layers may be null for good: a purge line is not waited for for ever.
             (
-                PrinterStatus { filament_used_mm: 1.0, extruder: cold, ..printing() },
+                PrinterStatus { layers: Some(80), filament_used_mm: 300.0, ..extruding() },
                 Phase::Printing,
-                true,
+                Frames::Evidence,
             ),
-            (PrinterStatus { print: PrintState::Paused, ..printing() }, Phase::Paused, false),
+            (extruding(), Phase::Printing, Frames::Evidence),
+            (
+                PrinterStatus { layer: Some(1), layers: Some(80), ..extruding() },
+                Phase::FirstLayer,
+                Frames::Evidence,
+            ),
+            (PrinterStatus { extruder: cold, ..extruding() }, Phase::Toolchange, Frames::Evidence),
+            (PrinterStatus { extruder: warming, ..extruding() }, Phase::Printing, Frames::Evidence),
+            (
+                PrinterStatus { timelapse_parked: true, ..extruding() },
+                Phase::TimelapsePark,
+                Frames::Evidence,
+            ),
+            (PrinterStatus { progress: Some(1.0), ..extruding() }, Phase::Ending, Frames::Seen),
+            (paused(), Phase::Paused, Frames::Unwanted),
+            (
+                PrinterStatus { filament_missing: Some(true), ..paused() },
+                Phase::FilamentChange,
+                Frames::Unwanted,
+            ),
         ];
-        for (status, phase, count) in cases {
+        for (status, phase, frames) in cases {
             assert_eq!(Phase::of(&status), phase, "{status:?}");
-            assert_eq!(phase.frames_count(), count, "{phase:?}");
+            assert_eq!(phase.frames(), frames, "{phase:?}");
         }
     }
 

@@ -133,6 +133,7 @@ pub(super) fn status(state: &StateDocument) -> String {
         (false, _) => "; disarmed: tells only",
         (true, ActionChoice::Pause) => "; armed: pauses a failure",
         (true, ActionChoice::Cancel) => "; armed: cancels a failure",
+        (true, ActionChoice::ExcludeObject) => "; armed: skips the failed object, else pauses",
         (true, ActionChoice::Nothing) => "; set to tell only",
     };
     if state.snoozed_until.is_some() {
@@ -146,7 +147,12 @@ pub(super) fn line_of(event: &EventKind) -> Option<(String, bool)> {
     let line = match event {
         EventKind::Watching => ("watching this print".to_owned(), false),
         EventKind::Degraded { why, .. } => (format!("sees badly: {why}"), false),
-        EventKind::Blind { why, .. } => (format!("sees nothing of this print: {why}"), true),
+        EventKind::Blind { why, for_s: Some(for_s), .. } => {
+            (format!("has seen nothing of this print for {}: {why}", span(*for_s)), true)
+        }
+        EventKind::Blind { why, for_s: None, .. } => {
+            (format!("sees nothing of this print: {why}"), true)
+        }
         EventKind::Alert { camera, score, .. } => {
             let score = percent(f64::from(*score));
             (format!("this print looks failed (camera {camera}, score {score})"), true)

@@ -197,6 +197,8 @@ pub struct PrinterStatus {
     pub idle_timeout_s: Option<f64>,
     /// Whether `gcode_macro TIMELAPSE_TAKE_FRAME` holds the head parked for a picture.
     pub timelapse_parked: bool,
+    /// Whether a filament sensor misses filament; `None` where there is no sensor.
+    pub filament_missing: Option<bool>,
     /// Labelled objects, where the printer has `[exclude_object]`.
     pub objects: Option<Objects>,
 }
@@ -229,6 +231,8 @@ pub enum PrinterAction {
         /// The object's name as [`PrintObject::name`] has it.
         object: String,
     },
+    /// `TURN_OFF_HEATERS`, of a print that the daemon paused; no client can ask for it.
+    TurnOffHeaters,
 }
 
 impl PrinterAction {
@@ -239,6 +243,7 @@ impl PrinterAction {
             Self::Resume => "resume",
             Self::Cancel => "cancel",
             Self::ExcludeObject { .. } => "exclude_object",
+            Self::TurnOffHeaters => "turn_off_heaters",
         }
     }
 }
@@ -415,6 +420,8 @@ pub enum SourceFault {
     Overexposed,
     /// Too blurred to show strands.
     Blurred,
+    /// Something stands before the camera.
+    Occluded,
     /// What arrives is no picture.
     Undecodable,
 }

@@ -118,6 +118,7 @@ fn hides_the_print(fault: SourceFault) -> bool {
         | SourceFault::Vanished
         | SourceFault::Stalled
         | SourceFault::Blurred
+        | SourceFault::Occluded
         | SourceFault::Undecodable => false,
     }
 }

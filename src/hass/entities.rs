@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_contract() {
         assert_eq!(words::<WatchWord>(None), ["off", "watching", "degraded", "blind"]);
-        assert_eq!(words::<ActionChoice>(None), ["pause", "cancel", "nothing"]);
+        assert_eq!(words::<ActionChoice>(None), ["pause", "cancel", "exclude_object", "nothing"]);
         let types = words::<EventKind>(Some("event_type"));
         assert!(types.len() >= 16, "{types:?}");
         for name in ["watching", "alert", "act_failed", "self_test"] {

@@ -44,11 +44,17 @@ pub(super) fn subscription(listed: &Value) -> Value {
         let wanted = WANTED.iter().find(|(wanted, _)| *wanted == name);
         if let Some((_, fields)) = wanted {
             objects.insert(name.to_owned(), json!(fields));
+        } else if is_filament_sensor(name) {
+            objects.insert(name.to_owned(), json!(["filament_detected", "enabled"]));
         } else if is_heater(name) {
             objects.insert(name.to_owned(), json!(["temperature", "target"]));
         }
     }
     json!({ "objects": objects })
+}
+
+fn is_filament_sensor(name: &str) -> bool {
+    name.starts_with("filament_switch_sensor ") || name.starts_with("filament_motion_sensor ")
 }
 
 fn is_heater(name: &str) -> bool {
@@ -62,6 +68,8 @@ fn is_heater(name: &str) -> bool {
 pub(super) struct Merged {
     status: PrinterStatus,
     heaters: BTreeMap<String, Heater>,
+    /// By sensor: whether it is on, and whether it sees filament.
+    filament_sensors: BTreeMap<String, (bool, bool)>,
     active_extruder: Option<String>,
     klippy_message: Option<String>,
     print_message: Option<String>,
@@ -111,6 +119,7 @@ impl Merged {
                     set(&mut self.status.timelapse_parked, parked);
                 }
                 heater if is_heater(heater) => self.heater(heater, fields),
+                sensor if is_filament_sensor(sensor) => self.filament_sensor(sensor, fields),
                 _ => {}
             }
         }
@@ -163,6 +172,17 @@ impl Merged {
         if fields.get("current_object").is_some() {
             objects.current = text(fields, "current_object");
         }
+    }
+
+    fn filament_sensor(&mut self, name: &str, fields: &Value) {
+        let flag = |field| fields.get(field).and_then(Value::as_bool);
+        let (enabled, detected) =
+            self.filament_sensors.entry(name.to_owned()).or_insert((true, true));
+        set(enabled, flag("enabled"));
+        set(detected, flag("filament_detected"));
+        let misses =
+            self.filament_sensors.values().any(|(enabled, detected)| *enabled && !detected);
+        self.status.filament_missing = Some(misses);
     }
 
     fn heater(&mut self, name: &str, fields: &Value) {
@@ -282,6 +302,19 @@ mod tests {
         assert_eq!(status.live_position, Some([1.0, 2.0, 0.6]));
         assert_eq!((status.total_duration_s, status.progress), (12.75, Some(0.25)));
         assert_eq!(status.message, None, "a ready Klippy's own message is no news");
+    }
+
+    #[test]
+    fn a_filament_sensor_that_is_on_and_sees_none_misses_filament() {
+        let sensor = |enabled: bool, detected: bool| {
+            let state = json!({ "enabled": enabled, "filament_detected": detected });
+            let update = json!({ "filament_switch_sensor runout": state });
+            merged(&[update]).status().filament_missing
+        };
+        assert_eq!(sensor(true, true), Some(false));
+        assert_eq!(sensor(true, false), Some(true));
+        assert_eq!(sensor(false, false), Some(false));
+        assert_eq!(merged(&[]).status().filament_missing, None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod bare;
 mod error;
 mod library;
 pub mod manifest;
+pub mod overlay;
 pub mod picture;
 pub mod postprocess;
 pub mod preprocess;

@@ -22,6 +22,8 @@ mod moonraker;
 mod mqtt;
 mod real_pictures;
 mod replay;
+mod simulate;
 mod store;
 mod structure;
+mod view;
 mod vision;

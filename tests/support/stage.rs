@@ -1,9 +1,10 @@
 //! A whole system for a test: printers with rendered cameras, a broker, the daemon as its own process.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use strandwatch::core::event::{Event, EventKind};
 use strandwatch::mqtt::client::Received;
@@ -11,7 +12,7 @@ use strandwatch::mqtt::requester::Requester;
 use strandwatch::sim::film::Film;
 use strandwatch::sim::klippy::Print;
 use strandwatch::sim::stage::{BASE, BrokerRig, Daemon, PrinterRig, write_config};
-use strandwatch::sim::webcam;
+use strandwatch::sim::webcam::{self, Pictures};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
@@ -30,6 +31,36 @@ pub struct Printer {
     pub film: Arc<Film>,
     port: u16,
     webcam: CancellationToken,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// What a camera does to its pictures.
+#[derive(Debug, Clone, Default)]
+pub enum Trouble {
+    /// Nothing.
+    #[default]
+    None,
+    /// It repeats one, bit for bit; the first is taken when somebody looks.
+    Frozen(Option<RgbImage>),
+    /// The lens is covered or the light is off: only noise is left.
+    Dark,
+}
+
+/// The rendered scene through a camera that may be in trouble.
+struct Troubled(webcam::Scene, Arc<Mutex<Trouble>>);
+
+impl Pictures for Troubled {
+    fn picture(&self, frame: u64) -> std::io::Result<RgbImage> {
+        match &mut *self.1.lock().unwrap() {
+            Trouble::None => self.0.picture(frame),
+            Trouble::Frozen(Some(picture)) => Ok(picture.clone()),
+            Trouble::Frozen(first) => Ok(first.insert(self.0.picture(frame)?).clone()),
+            Trouble::Dark => Ok(RgbImage::from_fn(640, 480, |x, y| {
+                let noise = (u64::from(x * 7 + y * 13) * (frame + 1) / 3 % 4) as u8;
+                Rgb([noise; 3])
+            })),
+        }
+    }
 }
 
 impl Printer {
@@ -37,11 +68,12 @@ impl Printer {
         let film = Arc::new(Film::new(seed));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let webcam = serve(listener, &film);
+        let trouble = Arc::default();
+        let webcam = serve(listener, &film, &trouble);
         let url = format!("http://127.0.0.1:{port}/stream");
         let python = super::rig().join("moonraker/bin/python");
         let rig = PrinterRig::start(folder.path(), name, &python, &url, 1.0).await.unwrap();
-        Self { rig, film, port, webcam }
+        Self { rig, film, port, webcam, trouble }
     }
 
     /// Starts a long print.
@@ -66,13 +98,19 @@ impl Printer {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        self.webcam = serve(listener.await, &self.film);
+        self.webcam = serve(listener.await, &self.film, &self.trouble);
+    }
+
+    /// From now on the camera does this to its pictures.
+    pub fn camera_has(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
     }
 }
 
-fn serve(listener: TcpListener, film: &Film) -> CancellationToken {
+fn serve(listener: TcpListener, film: &Film, trouble: &Arc<Mutex<Trouble>>) -> CancellationToken {
     let switch = CancellationToken::new();
-    tokio::spawn(webcam::serve(listener, webcam::Scene(film.state()), 6.0, switch.clone()));
+    let pictures = Troubled(webcam::Scene(film.state()), trouble.clone());
+    tokio::spawn(webcam::serve(listener, pictures, 6.0, switch.clone()));
     switch
 }
 

@@ -194,15 +194,22 @@ fn setup(printer: &Name, camera: &Name) -> Setup {
         tsd_sensitivity: 1.0,
         consecutive: ConsecutiveSettings::default(),
     };
-    let watch = WatchSettings { detect, clear_interval_ms: 1_000, suspect_interval_ms: 500 };
+    let watch = WatchSettings {
+        detect,
+        clear_interval_ms: 1_000,
+        suspect_interval_ms: 500,
+        blind_alert_after_ms: 120_000,
+    };
     let act = ActSettings {
         armed: true,
         on_failure: crate::core::command::ActionChoice::Pause,
+        on_blind: crate::core::contract::OnBlind::Nothing,
         veto_ms: 30_000,
         votes_needed: 1,
         on_confirmed: None,
         answer_within_ms: 600_000,
         if_unanswered: crate::core::incident::Unanswered::Nothing,
+        heaters_off_after_ms: None,
         confirm_within_ms: 30_000,
         attempts: 3,
     };

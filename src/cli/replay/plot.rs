@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::{Recording, rule_word};
 use crate::app::judge::Judged;
-use crate::core::print::Phase;
+use crate::core::print::{Frames, Phase};
 
 const WIDTH: u32 = 1_240;
 const PANEL: u32 = 300;
@@ -40,11 +40,11 @@ fn panels(root: &Area, recording: &Recording) -> Drawn {
 }
 
 fn shade(phase: Phase) -> RGBColor {
-    match phase {
-        Phase::Idle => RGBColor(255, 255, 255),
-        Phase::Paused => RGBColor(250, 225, 160),
-        Phase::FirstLayer | Phase::Printing | Phase::TimelapsePark => RGBColor(215, 240, 215),
-        Phase::Heating | Phase::Preparing => RGBColor(215, 225, 245),
+    match phase.frames() {
+        _ if phase == Phase::Idle => RGBColor(255, 255, 255),
+        Frames::Unwanted => RGBColor(250, 225, 160),
+        Frames::Evidence => RGBColor(215, 240, 215),
+        Frames::Background | Frames::Seen => RGBColor(215, 225, 245),
     }
 }
 

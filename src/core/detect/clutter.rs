@@ -8,7 +8,7 @@
 //! | learned from | may discount, log-odds | why it can be trusted |
 //! |---|---|---|
 //! | this print before anything was extruded | at most 3 | no strand of *this* print can be there |
-//! | earlier prints that ended well | at most 4.5 | they ended well |
+//! | earlier prints that ended well | at most 6 | they ended well |
 //! | this print's good frames so far | never; it only makes clean cells count more | a failure from the first frame on must not excuse itself |
 //!
 //! So a cable that scores 0.9 is worth 0.3, a tangle next to it counts in full, and one that saturates the model counts
@@ -25,7 +25,7 @@ const USUAL: f32 = -1.386_294_4;
 /// Frames before the first extrusion may discount a cell by this many log-odds.
 const MOST_EARLY: f32 = 3.0;
 /// Earlier prints may.
-const MOST_SETTLED: f32 = 4.5;
+const MOST_SETTLED: f32 = 6.0;
 /// A cell that is known to be clean counts for this many log-odds more.
 const MOST_SHARPER: f32 = 1.1;
 /// After so many seconds a source is half trusted.

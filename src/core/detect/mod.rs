@@ -150,10 +150,7 @@ impl Detector {
     /// For the rest of this print, what `score` shows counts for nothing there. `accused` tells that this frame is what
     /// raised the suspicion, so that its hottest part belongs to the region however faint it is.
     pub fn dismiss(&mut self, score: &FrameScore, accused: bool) {
-        let seen = match &self.lenses {
-            Some(lenses) => lenses.informed.applied(&score.map),
-            None => score.map.clone(),
-        };
+        let seen = self.informed(&score.map);
         let hottest = seen.cells.iter().copied().fold(0.0, f32::max);
         let floor = if accused { DISMISSED_FROM.min(hottest / 2.0) } else { DISMISSED_FROM };
         if hottest > 0.0 {
@@ -184,6 +181,23 @@ impl Detector {
         moved && self.background.forget()
     }
 
+    /// Whether most of what always was in view is hidden.
+    pub fn is_covered(&self) -> bool {
+        self.view.is_covered()
+    }
+
+    /// What `map` shows once masked, dismissed and cluttered cells are taken into account.
+    pub fn informed(&self, map: &FailureMap) -> FailureMap {
+        self.lenses.as_ref().map_or_else(|| map.clone(), |lenses| lenses.informed.applied(map))
+    }
+
+    /// For the rest of this print these cells count for nothing; the evidence that they gave goes.
+    pub fn give_up(&mut self, cells: impl IntoIterator<Item = (u16, u16)>) {
+        self.dismissed.extend(cells);
+        self.lenses = None;
+        self.forget();
+    }
+
     /// The print ended well: what it showed is what fine prints show here. `None` when nothing was learned.
     pub fn settle(&mut self) -> Option<&Clutter> {
         if self.doubted {
@@ -203,15 +217,15 @@ impl Detector {
         frame_score(model.score_rule, &score.map, &score.boxes, &lenses.informed)
     }
 
-    /// Takes in a frame's score; `at_ms` is when the frame was taken. `may_learn` tells that nobody else doubts the print.
-    /// Returns the score that counted: masked, dismissed and cluttered cells taken into account.
+    /// Takes in a frame's score; `at_ms` is when the frame was taken. `prior` is added to its log-likelihood ratio,
+    /// `may_learn` tells that nobody else doubts the print. Returns the score that counted: masked, dismissed and cluttered cells taken into account.
     pub fn add(
         &mut self,
         at_ms: u64,
         score: &FrameScore,
         model: &ModelFacts,
         settings: &DetectSettings,
-        may_learn: bool,
+        (prior, may_learn): (f32, bool),
     ) -> f32 {
         let FrameScore { map, boxes, .. } = score;
         let limits = *self.limits.insert(Limits::of(settings, model));
@@ -219,7 +233,7 @@ impl Detector {
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
         let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
         let p = sum_of_confidences(map, boxes, &lenses.plain);
-        let ratio = log_likelihood_ratio(&model.calibration, counted);
+        let ratio = log_likelihood_ratio(&model.calibration, counted) + prior;
         self.evidence.add(at_ms, ratio, settings.correlation_ms, limits.act * HEADROOM);
         self.tsd.add(at_ms, f64::from(p));
         self.consecutive.add(plain, settings.consecutive);

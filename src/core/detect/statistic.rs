@@ -31,6 +31,11 @@ impl Region {
         }
     }
 
+    /// Adds these cells, row and column.
+    pub fn extend(&mut self, cells: impl IntoIterator<Item = (u16, u16)>) {
+        self.cells.extend(cells);
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
@@ -57,6 +62,11 @@ impl Lens {
     /// Every cell counts as it is.
     pub fn clear() -> Self {
         Self::default()
+    }
+
+    /// Whether every cell counts as it is.
+    pub fn is_clear(&self) -> bool {
+        self.factors.is_empty()
     }
 
     /// The factors for `map`; `None` when each cell counts as it is.

@@ -23,6 +23,8 @@ const LEAST_COMPARED: usize = 40;
 const SAME_VIEW: f32 = 0.75;
 /// So many signatures in a row must say so: a hand in front of the camera goes away.
 const MOVED_AFTER: u8 = 3;
+/// So many in a row must show little to call the camera covered.
+const COVERED_AFTER: u8 = 2;
 
 /// The signs of brightness steps, row by row: -1 darker to the right, 1 brighter, 0 neither.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,9 @@ pub struct ViewReference {
     /// Signatures in a row that disagreed.
     #[serde(skip)]
     strange: u8,
+    /// Signatures in a row that showed little of what is stable.
+    #[serde(skip)]
+    covered: u8,
 }
 
 impl ViewReference {
@@ -81,6 +86,7 @@ impl ViewReference {
         if self.mean.len() != signature.0.len() {
             *self = Self { mean: vec![0; signature.0.len()], ..Self::default() };
         }
+        self.covered = if self.hides(signature) { self.covered.saturating_add(1) } else { 0 };
         match self.agreement(signature) {
             Some(part) if part < SAME_VIEW => {
                 self.strange += 1;
@@ -93,10 +99,27 @@ impl ViewReference {
             }
             _ => {
                 self.strange = 0;
-                self.learn(signature);
+                // What hides the view is not the view.
+                if self.covered == 0 {
+                    self.learn(signature);
+                }
                 false
             }
         }
+    }
+
+    /// Whether something stands before most of what always was in view.
+    pub fn is_covered(&self) -> bool {
+        self.covered >= COVERED_AFTER
+    }
+
+    /// Whether most stable steps are gone: a hand or a cloth is one even surface.
+    fn hides(&self, signature: &ViewSignature) -> bool {
+        let pairs = self.mean.iter().zip(&signature.0);
+        let stable = || pairs.clone().filter(|(mean, _)| mean.abs() >= STABLE);
+        let shown = stable().filter(|(_, sign)| **sign != 0).count();
+        let known = stable().count();
+        self.seen >= LEAST_SEEN && known >= LEAST_COMPARED && shown * 4 < known
     }
 
     /// The part of stable steps that kept their sign; `None` when too few can be compared.
@@ -175,9 +198,13 @@ mod tests {
             assert!(!reference.moves_to(&scene(0)));
         }
         let dark = ViewSignature::new(vec![0; VIEW_COLUMNS * VIEW_ROWS]).unwrap();
+        assert!(!reference.is_covered());
         for _ in 0..20 {
             assert!(!reference.moves_to(&dark));
         }
+        assert!(reference.is_covered(), "a cloth over the camera");
+        reference.moves_to(&scene(0));
+        assert!(!reference.is_covered());
     }
 
     #[test]

@@ -54,10 +54,11 @@ impl Printer {
     /// Finishes what the printer reports done, repeats or gives up what is overdue.
     pub(super) fn check_pending(&mut self, now: Now, next_id: &mut u64) {
         let mut still = Vec::new();
+        let mut pause_instead = false;
         for mut pending in std::mem::take(&mut self.pending) {
             let reported = self.status().is_some_and(|status| is_reported(&pending.action, status));
             if pending.attempts > 0 && reported {
-                self.finish(&pending);
+                self.finish(now, &pending);
             } else if now.mono_ms < pending.deadline_ms() {
                 still.push(pending);
             } else {
@@ -69,6 +70,10 @@ impl Printer {
                     continue;
                 } else if pending.attempts >= self.attempts_for(&pending.origin) {
                     self.give_up(now, &pending);
+                    pause_instead |= matches!(
+                        (&pending.action, &pending.origin),
+                        (PrinterAction::ExcludeObject { .. }, Origin::Policy { .. })
+                    );
                 } else if self.status().is_some_and(|s| is_possible(&pending.action, s).is_ok()) {
                     self.send(now, &mut pending, next_id);
                     still.push(pending);
@@ -79,6 +84,9 @@ impl Printer {
             }
         }
         self.pending = still;
+        if pause_instead {
+            self.act_for_incident(now, PrinterAction::Pause, next_id);
+        }
     }
 
     /// Only the daemon's own actions are repeated: a client hears at once and decides for itself.
@@ -108,7 +116,13 @@ impl Printer {
         }));
     }
 
-    fn finish(&mut self, pending: &Pending) {
+    fn finish(&mut self, now: Now, pending: &Pending) {
+        if let (PrinterAction::ExcludeObject { object }, Origin::Policy { .. }) =
+            (&pending.action, &pending.origin)
+        {
+            self.give_up_object(object);
+            self.close_incident(now, &format!("the object {object} was excluded"));
+        }
         self.answer(pending, ReplyStatus::Ok, None);
     }
 
@@ -140,7 +154,7 @@ impl Printer {
     pub(super) fn settle_pending_of_ended_job(&mut self, now: Now) {
         for mut pending in std::mem::take(&mut self.pending) {
             if pending.action == PrinterAction::Cancel {
-                self.finish(&pending);
+                self.finish(now, &pending);
             } else if !pending.called_off {
                 pending.last_failure = Some("the print ended before it was done".to_owned());
                 self.give_up(now, &pending);
@@ -148,8 +162,18 @@ impl Printer {
         }
     }
 
+    /// What the daemon wanted for this incident is no longer wanted.
+    pub(super) fn drop_policy_actions_of(&mut self, incident: &str) {
+        self.pending.retain_mut(|pending| {
+            let ours = pending.origin.incident().as_deref() == Some(incident);
+            pending.called_off |= ours;
+            !ours || matches!(pending.standing, Standing::Sent { .. })
+        });
+    }
+
     /// People called it off: the daemon's own action is not repeated. One that is under way may still show its effect.
     pub(super) fn drop_policy_actions(&mut self) {
+        self.cooling = None;
         self.pending.retain_mut(|pending| {
             let ours = matches!(pending.origin, Origin::Policy { .. });
             pending.called_off |= ours;

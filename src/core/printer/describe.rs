@@ -32,6 +32,10 @@ impl Printer {
     }
 
     fn problem(&self) -> bool {
+        self.is_lastingly_blind() || self.is_failing()
+    }
+
+    fn is_failing(&self) -> bool {
         self.incident
             .as_ref()
             .is_some_and(|incident| incident.confirmed || !matches!(incident.stage, Stage::Suspect))
@@ -39,7 +43,7 @@ impl Printer {
 
     fn verdict(&self) -> Verdict {
         match (&self.incident, &self.watch) {
-            (Some(_), _) if self.problem() => Verdict::Failing,
+            (Some(_), _) if self.is_failing() => Verdict::Failing,
             (_, Watch::Blind { .. } | Watch::Off | Watch::Starting) => Verdict::Unknown,
             (Some(_), _) => Verdict::Suspect,
             // While people want quiet no incident opens, and yet it is not clear.
@@ -142,6 +146,7 @@ impl Printer {
             confirmed: incident.confirmed,
             votes: incident.votes.iter().map(|(name, vote)| (name.to_string(), *vote)).collect(),
             votes_needed: self.setup.act.votes_needed.max(1),
+            object: incident.object.clone(),
             score: thousandths(f64::from(incident.score)),
             boxes: corners(&incident.boxes)
                 .into_iter()

@@ -2,18 +2,23 @@
 
 mod actions;
 mod commands;
+mod cooling;
 mod describe;
 mod life;
+mod object;
 mod pace;
 mod question;
 mod screen;
+mod sight;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::commands::Asked;
+use self::cooling::Cooling;
 use self::pace::Pace;
 use self::screen::Screen;
+use self::sight::Blindness;
 
 use super::action::Pending;
 use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
@@ -136,6 +141,7 @@ pub struct Printer {
     snapshots: Vec<SnapshotTicket>,
     snoozed_until: Option<Moment>,
     watch: Watch,
+    blind: Option<Blindness>,
     model: Option<String>,
     model_fault: Option<String>,
     self_test_passed: Option<bool>,
@@ -143,6 +149,7 @@ pub struct Printer {
     /// `None` until something was told: an incident of an earlier run may still stand on the bus.
     told_incident: Option<Option<IncidentDocument>>,
     screen: Screen,
+    cooling: Option<Cooling>,
     outputs: VecDeque<Output>,
 }
 
@@ -187,12 +194,14 @@ impl Printer {
             snapshots: Vec::new(),
             snoozed_until: None,
             watch: Watch::Off,
+            blind: None,
             model: None,
             model_fault: None,
             self_test_passed: None,
             told_state: None,
             told_incident: None,
             screen: Screen::new(prompt_open),
+            cooling: None,
             outputs: VecDeque::new(),
         }
     }
@@ -227,9 +236,10 @@ impl Printer {
         self.give_up_snapshots(now);
         self.check_pending(now, next_id);
         self.step_incident(now, next_id);
+        self.cool(now, next_id);
         self.settle_question(now, next_id);
         self.sample(now);
-        self.judge_watch(now);
+        self.judge_watch(now, next_id);
         self.describe(now);
         self.keep_prompt();
         self.remember();
@@ -251,9 +261,11 @@ impl Printer {
             .map(Pending::deadline_ms)
             .chain(veto)
             .chain(self.question_deadline_ms())
+            .chain(self.cooling.as_ref().map(|cooling| cooling.at.mono_ms))
             .chain(self.snoozed_until.map(|until| until.mono_ms))
             .chain(self.snapshots.iter().map(|open| open.until_ms))
             .chain(self.stale_deadlines_ms())
+            .chain(self.blind_deadline_ms())
             .filter(|&deadline| deadline > after_ms)
             .min()
     }

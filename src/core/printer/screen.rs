@@ -108,11 +108,17 @@ impl Printer {
         })
     }
 
-    /// The object that was printed when the dialog came up, where others would be left without it.
+    fn accuses_an_object(&self) -> bool {
+        self.incident.as_ref().is_some_and(|open| open.object.is_some())
+    }
+
+    /// The object whose failure it is, else the one that was printed when the dialog came up, where others would be left without it.
     fn object_to_skip(&self, incident: &str, status: &PrinterStatus) -> Option<String> {
         let objects = status.objects.as_ref()?;
         let shown = self.screen.prompt.as_ref().filter(|shown| shown.incident == incident);
-        let object = shown.map_or(objects.current.as_ref(), |shown| shown.object.as_ref())?;
+        let accused = self.incident.as_ref().and_then(|open| open.object.as_ref());
+        let current = shown.map_or(objects.current.as_ref(), |shown| shown.object.as_ref());
+        let object = accused.or(current)?;
         let known = objects.known.iter().map(|one| &one.name);
         let left: Vec<&String> = known.filter(|name| !objects.excluded.contains(name)).collect();
         (left.len() > 1 && left.contains(&object)).then(|| object.clone())
@@ -150,11 +156,19 @@ impl Printer {
         let action = match self.memory.on_failure.unwrap_or(self.setup.act.on_failure) {
             ActionChoice::Pause => Some("pause"),
             ActionChoice::Cancel => Some("cancel"),
+            ActionChoice::ExcludeObject if self.accuses_an_object() => Some("skip one object of"),
+            ActionChoice::ExcludeObject => Some("pause"),
             ActionChoice::Nothing => None,
         };
         match (action, of.stage) {
             (_, _) if of.paused => {
-                let cooling = status.idle_timeout_s.map(cooling).unwrap_or_default();
+                let ours = self.setup.act.heaters_off_after_ms.filter(|_| self.cooling.is_some());
+                let cooling = match ours.map(|ms| ms as f64 / 1_000.0) {
+                    Some(s) if status.idle_timeout_s.is_none_or(|theirs| s < theirs) => {
+                        format!("; in {} the heaters go off", span(s))
+                    }
+                    Some(_) | None => status.idle_timeout_s.map(cooling).unwrap_or_default(),
+                };
                 format!("The print is paused{cooling}.")
             }
             (Some(action), "veto") => format!(

@@ -1,6 +1,6 @@
-//! Scores, the incident's steps, and whether anybody is really watching.
+//! Scores, and the incident's steps.
 
-use super::{Camera, Printer};
+use super::Printer;
 use crate::core::action::Origin;
 use crate::core::command::ActionChoice;
 use crate::core::contract::Output;
@@ -8,11 +8,11 @@ use crate::core::detect::Level;
 use crate::core::detect::statistic::is_usable;
 use crate::core::event::EventKind;
 use crate::core::incident::{Circumstances, Incident, Question, Stage, Step};
+use crate::core::print::Frames;
 use crate::core::types::{
     FrameScore, KlippyState, ModelFacts, Name, Now, PrintState, PrinterAction, ScoredBox,
-    SourceReport,
 };
-use crate::core::watch::{CameraView, Watch, of_camera, of_cameras, stale_at_ms, why_unseen};
+use crate::core::watch::why_unseen;
 
 /// How many boxes an event carries at most; the most probable come first.
 const BOXES_TOLD: usize = 32;
@@ -35,7 +35,8 @@ impl Printer {
         let phase_counts = self.phase.frames_count() && taken_ms >= self.counts_from_ms;
         let settings = self.detect();
         let may_learn = self.incident.is_none() && self.snoozed_until.is_none();
-        let early = self.phase.is_before_extrusion();
+        let early = self.phase.frames() == Frames::Background;
+        let prior = self.phase.prior();
         let Some(camera) = self.cameras.get_mut(name) else { return };
         if self.job.is_none()
             || taken_ms < self.job_from_ms
@@ -56,7 +57,8 @@ impl Printer {
             self.outputs.push_back(Output::Learned { printer, camera, clutter: None });
         }
         if counts {
-            camera.counted = camera.detector.add(taken_ms, &score, model, &settings, may_learn);
+            let circumstances = (prior, may_learn);
+            camera.counted = camera.detector.add(taken_ms, &score, model, &settings, circumstances);
             if camera.detector.level() == Level::Clear {
                 camera.peak = None;
             } else if camera.peak.as_ref().is_none_or(|(worst, _)| camera.counted >= *worst) {
@@ -72,18 +74,6 @@ impl Printer {
         if counts {
             self.follow_incident(now);
         }
-    }
-
-    /// Takes in a camera's own account.
-    pub fn on_source(&mut self, now: Now, camera: &Name, report: SourceReport) {
-        let Some(camera) = self.cameras.get_mut(camera) else { return };
-        if let Some(why) = why_unseen(&report) {
-            camera.unseen = Some(why);
-        } else if camera.report.as_ref().and_then(why_unseen).is_some() {
-            // It sees again: scores of what it showed meanwhile say nothing of the print.
-            camera.wanted_ms = now.mono_ms;
-        }
-        camera.report = Some(report);
     }
 
     /// Takes in which model is loaded, or why none is.
@@ -124,6 +114,7 @@ impl Printer {
                 incident.boxes.clone_from(&last.boxes);
                 incident.score = seen.counted;
             }
+            self.accuse_object();
             return;
         }
         let Some((camera, level)) = self.worst() else { return };
@@ -142,6 +133,7 @@ impl Printer {
             confirmed: false,
             votes: std::collections::BTreeMap::new(),
             question: Question::Unasked,
+            object: None,
             boxes: seen
                 .and_then(|seen| seen.last.as_ref())
                 .map(|last| last.boxes.clone())
@@ -155,6 +147,7 @@ impl Printer {
             evidence: self.evidence(),
         };
         self.incident = Some(incident);
+        self.accuse_object();
         self.event(now, kind);
     }
 
@@ -171,6 +164,12 @@ impl Printer {
         match self.setup.act.on_confirmed.filter(|_| confirmed).unwrap_or(on_failure) {
             ActionChoice::Pause => Some(PrinterAction::Pause),
             ActionChoice::Cancel => Some(PrinterAction::Cancel),
+            // Whose failure it is must be certain, and something must be left to print.
+            ActionChoice::ExcludeObject => {
+                let object = self.incident.as_ref().and_then(|incident| incident.object.clone());
+                let skip = object.map(|object| PrinterAction::ExcludeObject { object });
+                Some(skip.unwrap_or(PrinterAction::Pause))
+            }
             ActionChoice::Nothing => None,
         }
     }
@@ -270,103 +269,6 @@ impl Printer {
         if let Some(incident) = self.incident.take() {
             let why = why.to_owned();
             self.event(now, EventKind::Cleared { incident: incident.id, why });
-        }
-    }
-
-    /// Whether frames are to be scored now.
-    pub(super) fn frames_wanted(&self) -> bool {
-        self.phase.wants_frames() && self.model.is_some()
-    }
-
-    /// Tells the scheduler how often to score: slow while clear, fast while suspect, not at all without a print.
-    pub(super) fn sample(&mut self, now: Now) {
-        let wanted = self.frames_wanted();
-        let watch = self.setup.watch;
-        for (name, camera) in &mut self.cameras {
-            let interval_ms = wanted.then_some(if camera.detector.level() > Level::Clear {
-                watch.suspect_interval_ms
-            } else {
-                watch.clear_interval_ms
-            });
-            if camera.interval_ms == interval_ms {
-                continue;
-            }
-            if camera.interval_ms.is_none() {
-                camera.wanted_ms = now.mono_ms;
-                camera.unseen = None;
-            }
-            camera.interval_ms = interval_ms;
-            self.outputs.push_back(Output::Sampling {
-                printer: self.name.clone(),
-                camera: name.clone(),
-                interval_ms,
-            });
-        }
-    }
-
-    fn views(&self) -> impl Iterator<Item = CameraView<'_>> {
-        self.cameras.iter().map(|(name, camera)| camera.view(name, &self.setup.watch))
-    }
-
-    /// Whether a camera's last score tells of the print as it is now.
-    pub(super) fn is_seeing(&self, now: Now, name: &Name, camera: &Camera) -> bool {
-        let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch));
-        self.frames_wanted() && matches!(watch, Watch::Watching | Watch::Degraded { .. })
-    }
-
-    pub(super) fn stale_deadlines_ms(&self) -> impl Iterator<Item = u64> {
-        let wanted = self.frames_wanted();
-        self.views().filter(move |_| wanted).map(|view| stale_at_ms(&view))
-    }
-
-    pub(super) fn judge_watch(&mut self, now: Now) {
-        let watch = self.watch_now(now);
-        if !watch.differs_in_kind(&self.watch) {
-            self.watch = watch;
-            return;
-        }
-        let kind = match &watch {
-            Watch::Off | Watch::Starting => None,
-            Watch::Watching => Some(EventKind::Watching),
-            Watch::Degraded { fault, why } => {
-                Some(EventKind::Degraded { fault: *fault, why: why.clone() })
-            }
-            Watch::Blind { fault, why } => {
-                Some(EventKind::Blind { fault: *fault, why: why.clone() })
-            }
-        };
-        self.watch = watch;
-        if let Some(kind) = kind {
-            self.event(now, kind);
-        }
-    }
-
-    fn watch_now(&self, now: Now) -> Watch {
-        if !self.phase.wants_frames() {
-            return Watch::Off;
-        }
-        if self.model.is_none() {
-            let why = self.model_fault.clone().unwrap_or_else(|| "the model is loading".to_owned());
-            return Watch::Blind { fault: None, why };
-        }
-        let seen = of_cameras(self.views().map(|view| of_camera(now.mono_ms, &view)).collect());
-        match (self.why_hands_are_tied(), seen) {
-            (Some(why), Watch::Watching) => Watch::Degraded { fault: None, why: why.to_owned() },
-            (_, seen) => seen,
-        }
-    }
-
-    /// What takes the worth from seeing well.
-    fn why_hands_are_tied(&self) -> Option<&'static str> {
-        match self.status() {
-            None => Some("the printer's Moonraker cannot be reached: nothing can be done to it"),
-            Some(status) if status.klippy != KlippyState::Ready => {
-                Some("Klipper is not ready: nothing can be done to the printer")
-            }
-            Some(_) if self.self_test_passed == Some(false) => {
-                Some("the self-test did not fire: the known failure picture scores too low")
-            }
-            Some(_) => None,
         }
     }
 }

@@ -95,9 +95,9 @@ fn frames_before_the_first_extrusion_are_no_evidence() {
     assert_eq!(scenario.state()["phase"], "heating");
     scenario.score(0.9).for_secs(120);
     scenario.report(|status| status.extruder = Some(Heater { temperature: 210.0, target: 210.0 }));
-    assert_eq!(scenario.state()["phase"], "preparing");
+    assert_eq!(scenario.state()["phase"], "probing");
     scenario.report(|status| status.timelapse_parked = true);
-    assert_eq!(scenario.state()["phase"], "preparing", "parked before anything was extruded");
+    assert_eq!(scenario.state()["phase"], "probing", "parked before anything was extruded");
     scenario.score(0.9).for_secs(120);
     assert_eq!(scenario.state()["evidence"], 0.0);
     scenario.report(|status| {

@@ -8,7 +8,8 @@ use crate::core::Core;
 use crate::core::authz::{CONSOLE, Grant, Grants, Principal, Right, VerifiedCredential};
 use crate::core::command::ActionChoice;
 use crate::core::contract::{
-    ActSettings, Action, Input, Output, PrinterSetup, Reply, ReplyStatus, Setup, WatchSettings,
+    ActSettings, Action, Input, OnBlind, Output, PrinterSetup, Reply, ReplyStatus, Setup,
+    WatchSettings,
 };
 use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
@@ -24,6 +25,8 @@ use crate::core::types::{
 pub const START: Now = Now { mono_ms: 100_000, unix_ms: 1_700_000_000_000 };
 /// The veto window, seconds.
 pub const VETO_S: u64 = 60;
+/// Blindness that lasts so long, seconds, is told of.
+pub const BLIND_ALERT_S: u64 = 86_400;
 /// How long the printer may take, seconds.
 pub const CONFIRM_S: u64 = 20;
 /// How long people may take after a pause, seconds.
@@ -78,15 +81,18 @@ pub fn printer_setup(cameras: &[&str]) -> PrinterSetup {
             },
             clear_interval_ms: 5_000,
             suspect_interval_ms: 1_000,
+            blind_alert_after_ms: BLIND_ALERT_S * 1_000,
         },
         act: ActSettings {
             armed: true,
             on_failure: ActionChoice::Pause,
+            on_blind: OnBlind::Nothing,
             veto_ms: VETO_S * 1_000,
             votes_needed: 1,
             on_confirmed: None,
             answer_within_ms: ANSWER_S * 1_000,
             if_unanswered: Unanswered::Nothing,
+            heaters_off_after_ms: None,
             confirm_within_ms: CONFIRM_S * 1_000,
             attempts: ATTEMPTS,
         },

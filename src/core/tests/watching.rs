@@ -1,8 +1,10 @@
 //! Whether anybody is really watching. Doubt is never "clear".
 
 use super::scenario::{Scenario, frame, model, name};
-use crate::core::contract::Input;
-use crate::core::types::{PrintState, SourceFault, SourceHealth};
+use crate::core::contract::{Input, OnBlind};
+use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
+use crate::core::event::EventKind;
+use crate::core::types::{FrameScore, PrintState, PrinterAction, SourceFault, SourceHealth};
 
 fn blind(fault: SourceFault) -> SourceHealth {
     SourceHealth::Blind { fault, why: "no route to host".to_owned() }
@@ -265,4 +267,81 @@ fn whoever_asks_just_before_the_tick_hears_what_is_true_now() {
     let replies = scenario.replies();
     let reply = replies.iter().find(|reply| reply.body.id.as_deref() == Some(&id)).unwrap();
     assert_eq!(reply.body.data.as_ref().unwrap()["verdict"], "unknown");
+}
+
+fn alerted_of_blindness_after(seconds: u64, on_blind: OnBlind) -> Scenario {
+    Scenario::printing_with(|setup| {
+        let printer = setup.printers.get_mut(&name("voron")).unwrap();
+        printer.watch.blind_alert_after_ms = seconds * 1_000;
+        printer.act.on_blind = on_blind;
+    })
+}
+
+#[test]
+fn blindness_that_lasts_is_told_of_once_more_and_ends_by_itself() {
+    let mut scenario = alerted_of_blindness_after(120, OnBlind::Nothing);
+    scenario.camera(blind(SourceFault::Vanished)).wait(119);
+    assert_eq!(scenario.event_names(), ["blind"]);
+    assert_eq!(scenario.state()["problem"], false);
+    scenario.wait(3_600);
+    assert_eq!(scenario.event_names(), ["blind", "blind"]);
+    let EventKind::Blind { for_s, .. } = &scenario.events()[1].kind else { panic!() };
+    assert_eq!(*for_s, Some(120.0));
+    assert_eq!(scenario.state()["problem"], true);
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    scenario.camera(SourceHealth::Seeing).score(0.0).for_secs(2);
+    assert_eq!(scenario.event_names(), ["blind", "blind", "watching"]);
+    assert_eq!(scenario.state()["problem"], false);
+    assert!(scenario.actions().is_empty());
+}
+
+#[test]
+fn a_print_that_nobody_sees_is_paused_where_people_asked_for_it() {
+    let mut scenario = alerted_of_blindness_after(120, OnBlind::Pause);
+    scenario.camera(blind(SourceFault::Vanished)).wait(130);
+    let actions = scenario.actions();
+    assert!(actions.len() == 1 && actions[0].action == PrinterAction::Pause);
+    scenario.answer_action(Ok(())).print_state(PrintState::Paused);
+    assert!(
+        matches!(scenario.event("paused"), EventKind::Paused { by, .. } if by == "strandwatch")
+    );
+    let mut disarmed = alerted_of_blindness_after(120, OnBlind::Pause);
+    disarmed.ask("owner", "disarm", serde_json::json!({}));
+    disarmed.camera(blind(SourceFault::Vanished)).wait(600);
+    assert!(disarmed.actions().is_empty());
+    let mut back = alerted_of_blindness_after(120, OnBlind::Pause);
+    back.camera(blind(SourceFault::Vanished)).wait(121);
+    back.camera(SourceHealth::Seeing).score(0.0).for_secs(300);
+    assert_eq!(back.actions().len(), 1, "it sees again: the pause is not tried again");
+}
+
+#[test]
+fn scores_that_come_much_too_slowly_degrade() {
+    let mut scenario = Scenario::printing();
+    for _ in 0..6 {
+        scenario.wait(13).score(0.0).for_secs(1);
+    }
+    assert_eq!(scenario.state()["watch"], "degraded");
+    assert!(scenario.state()["why"].as_str().unwrap().contains("every 14 s instead of every 5 s"));
+    scenario.score(0.0).for_secs(90);
+    assert_eq!(scenario.state()["watch"], "watching");
+}
+
+#[test]
+fn a_cloth_over_the_camera_degrades() {
+    let looking =
+        |signs: Vec<i8>| FrameScore { view: ViewSignature::new(signs), ..frame(0.0, 1, 1) };
+    let still = looking((0..VIEW_COLUMNS * VIEW_ROWS).map(|at| (at % 3) as i8 - 1).collect());
+    let covered = looking(vec![0; VIEW_COLUMNS * VIEW_ROWS]);
+    let mut scenario = Scenario::printing();
+    scenario.frames(still.clone()).for_secs(60);
+    assert_eq!(scenario.state()["watch"], "watching");
+    scenario.frames(covered).for_secs(5);
+    assert!(matches!(
+        scenario.event("degraded"),
+        EventKind::Degraded { fault: Some(SourceFault::Occluded), .. }
+    ));
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    scenario.frames(still).for_secs(5);
+    assert_eq!(scenario.state()["verdict"], "clear");
 }
