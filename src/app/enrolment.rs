@@ -89,7 +89,7 @@ fn choice(request: &IncomingRequest) -> Option<Ask> {
     let which = match body.get("object")? {
         Value::String(text) => text.clone(),
         Value::Number(number) => format!("{:04}", number.as_u64()?),
-        _ => return None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     match request.command.as_str() {
         ADMIT => Some(Ask::Confirm { number: which }),

@@ -32,7 +32,7 @@ pub const MOST_OPEN: usize = 3;
 pub const LONGEST_MINUTES: u32 = 60;
 
 /// How long to wait before connecting again.
-const RECONNECT: Duration = Duration::from_secs(1);
+const RECONNECT: Duration = Duration::from_millis(250);
 
 /// How long a message may wait for a newcomer that is away.
 const EXPIRY: Duration = Duration::from_secs(60);
