@@ -55,6 +55,7 @@ pub async fn run(
                 };
                 for label in desk.open.keys().cloned().collect::<Vec<_>>() {
                     desk.burn(&label, why).await;
+                    desk.close(&label).await;
                 }
             }
             Err(error) => tracing::debug!("no desk for newcomers yet: {error}"),
@@ -129,6 +130,7 @@ impl Desk<'_> {
             }
             Outcome::Done => self.close(&label).await,
             Outcome::Burn(why) => self.burn(&label, &why).await,
+            Outcome::Ignore => {}
         }
     }
 
@@ -158,7 +160,7 @@ impl Desk<'_> {
             Ask::Refuse { which } => {
                 let label = self.find(|label, invitation| {
                     let shows = invitation.waiting().is_some_and(|(_, shown)| shown == which);
-                    (label == which || shows) && !invitation.is_handed()
+                    (label == which || shows) && !invitation.is_over()
                 });
                 let label = label.ok_or_else(|| format!("there is no invitation {which}"))?;
                 self.burn(&label, "the owner refused").await;
@@ -173,8 +175,9 @@ impl Desk<'_> {
     }
 
     async fn invite(&mut self, grant: Grant, minutes: u32) -> Result<Value, String> {
-        if self.open.len() >= MOST_OPEN {
-            let open: Vec<&str> = self.open.keys().map(String::as_str).collect();
+        let open = self.open.iter().filter(|(_, invitation)| !invitation.is_over());
+        let open: Vec<&str> = open.map(|(label, _)| label.as_str()).collect();
+        if open.len() >= MOST_OPEN {
             return Err(format!(
                 "{MOST_OPEN} invitations are open already ({}); wait for one to end, or refuse one",
                 open.join(", ")
@@ -237,11 +240,11 @@ impl Desk<'_> {
 
     async fn expire(&mut self) {
         let now = Instant::now();
-        let over = |(label, invitation): (&String, &Invitation)| {
-            (invitation.until <= now).then(|| (label.clone(), invitation.is_handed()))
+        let due = |(label, invitation): (&String, &Invitation)| {
+            (invitation.until <= now).then(|| (label.clone(), invitation.is_over()))
         };
-        for (label, handed) in self.open.iter().filter_map(over).collect::<Vec<_>>() {
-            if handed {
+        for (label, over) in self.open.iter().filter_map(due).collect::<Vec<_>>() {
+            if over {
                 self.close(&label).await;
             } else {
                 self.burn(&label, "nobody was let in in time").await;
@@ -250,6 +253,9 @@ impl Desk<'_> {
     }
 
     async fn burn(&mut self, label: &str, why: &str) {
+        if self.open.get(label).is_none_or(Invitation::is_over) {
+            return;
+        }
         let refused = Message::Refused { reason: why.to_owned() };
         self.say(label, &refused).await;
         let waiting = self.open.get(label).and_then(Invitation::waiting);
@@ -257,7 +263,9 @@ impl Desk<'_> {
         self.announce(label, EnrolmentStep::Burned, name.as_ref(), Some(why));
         let printers = self.open.get(label).and_then(|of| of.grant.printers.clone());
         self.reception.show(printers.as_ref(), ScreenMessage::ClosePrompt);
-        self.close(label).await;
+        if let Some(invitation) = self.open.get_mut(label) {
+            invitation.end();
+        }
     }
 
     /// Forgets an invitation and takes its account away. One that could not be taken away goes when the broker starts.

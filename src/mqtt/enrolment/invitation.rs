@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::keys::{Agreed, Hello, Pair, key_bytes};
-use super::{Code, Credential, FAREWELL, Message};
+use super::{Code, Credential, FAREWELL, LAST_WORD, Message};
 use crate::core::authz::Grant;
 use crate::core::types::Name;
 
@@ -30,6 +30,8 @@ enum Stage {
     Shown { name: Name, agreed: Agreed },
     /// The credential is on its way.
     Handed,
+    /// It is burnt, and the newcomer is given the time to hear so.
+    Ended,
 }
 
 /// What becomes of a message.
@@ -48,6 +50,8 @@ pub enum Outcome {
     Done,
     /// It is over.
     Burn(String),
+    /// It was over before: nothing is to be done.
+    Ignore,
 }
 
 impl Invitation {
@@ -63,6 +67,9 @@ impl Invitation {
         is_free: impl FnOnce(&Name) -> Result<(), String>,
     ) -> Outcome {
         let burn = |why: &str| Outcome::Burn(why.to_owned());
+        if matches!(self.stage, Stage::Ended) {
+            return Outcome::Ignore;
+        }
         let Ok(message) = serde_json::from_slice::<Message>(payload) else {
             return burn("a message was not understood");
         };
@@ -106,13 +113,19 @@ impl Invitation {
     pub fn waiting(&self) -> Option<(&Name, &str)> {
         match &self.stage {
             Stage::Shown { name, agreed } => Some((name, &agreed.number)),
-            Stage::Open | Stage::Greeted { .. } | Stage::Handed => None,
+            Stage::Open | Stage::Greeted { .. } | Stage::Handed | Stage::Ended => None,
         }
     }
 
-    /// Whether the credential is on its way, so that nothing can be burnt any more.
-    pub fn is_handed(&self) -> bool {
-        matches!(self.stage, Stage::Handed)
+    /// Whether the credential is on its way or it is burnt: its account is all that is left of it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Handed | Stage::Ended)
+    }
+
+    /// Burns it: whatever is said to it from now on is not heard.
+    pub fn end(&mut self) {
+        self.stage = Stage::Ended;
+        self.until = Instant::now() + LAST_WORD;
     }
 
     /// The owner has confirmed: the message that hands `secret` over. `None` when nobody waits.

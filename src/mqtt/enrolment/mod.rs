@@ -29,6 +29,9 @@ pub use screen::{ADMIT, TURN_AWAY};
 /// How long a newcomer may take to say that it has its credential.
 pub const FAREWELL: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// How long a newcomer whose invitation burnt keeps its connection, to hear why.
+const LAST_WORD: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What is said on an enrolment topic, one JSON object a message; keys and hashes are hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
