@@ -344,10 +344,11 @@ pub(super) struct Store {
     /// `StateDirectory=`, `strandwatch.db` in `/var/lib/strandwatch` or that directory.
     #[schemars(example = &"~/.local/share/strandwatch/strandwatch.db")]
     pub path: Option<PathBuf>,
-    /// The folder for pictures of incidents. Without it: `evidence` beside the database.
+    /// The folder for the journals of prints and for the frames and facts of incidents. Without it: `evidence` beside the
+    /// database.
     #[schemars(example = &"~/.local/share/strandwatch/evidence")]
     pub evidence: Option<PathBuf>,
-    /// How much those pictures may take before the oldest go.
+    /// How much they may take before the oldest go: prints without an alert first, then the others.
     #[schemars(extend("x-least" = "1MB", "x-most" = "1000GB"))]
     pub evidence_quota: Bytes,
 }
