@@ -10,10 +10,11 @@ use strandwatch::mqtt::fault::Fault;
 use strandwatch::sim::newcomer::NewcomerError;
 use tokio::sync::broadcast::Receiver;
 
-use crate::support::mqtt::soon;
+use crate::support::mqtt::{LONG, soon};
 use crate::support::newcomer::{arrives, as_printed, code};
 use crate::support::own::{Own, base, files_with};
-use crate::support::stage::{ask, fresh};
+use crate::support::stage::{Printer, ask, fresh};
+use crate::support::wait_for;
 
 /// The next event of an invitation.
 async fn step(
@@ -191,4 +192,36 @@ async fn an_invitation_needs_our_own_broker_and_a_running_daemon() {
     let (exit, told) = own.strandwatch("client invite --rights observer");
     assert_eq!(exit, Some(2), "{told}");
     assert!(told.contains("invitations need Strandwatch's own broker"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printers_own_screens_show_the_code_and_its_dialog_lets_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let printer = Printer::start(&folder, "voron", 7).await;
+    let own = Own::new(&format!(
+        "[[printer]]\nname = \"voron\"\nmoonraker = {:?}\n",
+        printer.rig.moonraker.options().url()
+    ));
+    let owner = own.client("add owner --rights owner");
+    let _daemon = own.daemon();
+    let _owner = own.connect(&owner).await;
+    let klippy = &printer.rig.klippy;
+    wait_for("the macros know", LONG, || {
+        klippy.gcode_log().iter().any(|line| line.contains("VARIABLE=here VALUE=1")).then_some(())
+    });
+    let shows = |text: String| {
+        wait_for(&text, LONG, || klippy.console().iter().find(|line| line.contains(&text)).cloned())
+    };
+    let invitation = own.client("invite --rights pause --printer voron");
+    shows(format!("prompt_text Code: {}", invitation["code"].as_str().unwrap()));
+    let mut newcomer = arrives(&own, &invitation, &code(&invitation)).await.unwrap();
+    let number = newcomer.present("tablet").await.unwrap();
+    let button = shows(format!("Yes, {number}: let it in|"));
+    let pressed = button.split('|').nth(1).unwrap().to_owned();
+    klippy.type_gcode(&pressed).unwrap();
+    let credential = newcomer.welcome().await.unwrap();
+    assert_eq!(
+        (credential.rights, credential.printers),
+        (vec!["pause".to_owned()], Some(vec!["voron".to_owned()]))
+    );
 }
