@@ -1,14 +1,15 @@
 //! The seams: what the application needs of the outside, as traits. Adapters implement them, `app` wires them,
 //! tests replace them with peers that misbehave.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use crate::core::authz::Principal;
+use crate::core::authz::{Grant, Principal};
 use crate::core::contract::Decision;
-use crate::core::event::Event;
+use crate::core::event::{Event, EventKind};
 use crate::core::screen::ScreenMessage;
 use crate::core::types::{
     FrameScore, LinkStatus, ModelFacts, Name, Now, PrinterAction, SourceReport,
@@ -259,6 +260,24 @@ pub enum BusLink {
         /// What was tried, on which broker, what to do.
         why: String,
     },
+}
+
+/// Where newcomers become clients: what the desk that hears them needs of the application.
+pub trait Reception: Send + Sync {
+    /// Whether a newcomer may have this name, or why not.
+    fn is_free(&self, name: &Name) -> Result<(), String>;
+
+    /// Makes it a client with these rights; from now on it may ask.
+    fn admit(&self, name: &Name, grant: &Grant) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// Takes that back.
+    fn forget(&self, name: &Name) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// Announces an event on these printers; `None` is every one.
+    fn announce(&self, printers: Option<&BTreeSet<Name>>, event: EventKind);
+
+    /// Shows something on these printers' own screens; `None` is every one.
+    fn show(&self, printers: Option<&BTreeSet<Name>>, message: ScreenMessage);
 }
 
 /// How the broker of our own is.

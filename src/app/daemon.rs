@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,7 @@ use super::album::Encode;
 use super::camera_task::{Annotate, CameraTask, Orders};
 use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
+use super::enrolment;
 use super::evidence::Evidence;
 use super::health::{self, BusFacts};
 use super::recorder::Recorder;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub configured: Grants,
     /// Every client's grant, told to those who must know.
     pub grants: watch::Sender<Grants>,
+    /// Our own broker, where newcomers may be invited.
+    pub own_broker: Option<crate::mqtt::managed::Settings>,
     /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
     /// Serves what is seen, if it is to be looked at.
@@ -155,11 +158,31 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     if let (Some(bus), Some(facts)) = (&bus, facts) {
         tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
     }
+    let changed = Arc::new(Notify::new());
+    let mut calls = parts.calls;
+    if let Some(broker) = parts.own_broker {
+        let (choices, chosen) = mpsc::channel(QUEUE);
+        let (others, sifted) = mpsc::channel(QUEUE);
+        let unsifted = std::mem::replace(&mut calls, sifted);
+        let sift = enrolment::sift(unsifted, choices, others);
+        let until = cancel.clone();
+        tracker.spawn(async move { until.run_until_cancelled(sift).await.unwrap_or_default() });
+        let desk = enrolment::FrontDesk {
+            grants: parts.grants.subscribe(),
+            store: parts.store.clone(),
+            changed: changed.clone(),
+            inputs: inputs.clone(),
+            screens: screens.clone(),
+            clock: parts.clock.clone(),
+        };
+        tracker.spawn(crate::mqtt::enrolment::run(broker, Arc::new(desk), chosen, cancel.clone()));
+    }
     tracker.spawn(clients::follow(
         parts.store.clone(),
         parts.configured,
         parts.grants,
         inputs.clone(),
+        changed,
         cancel.clone(),
     ));
     tracker.spawn(watchdog::run(
@@ -193,8 +216,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         screens,
         heartbeat,
     };
-    let sources =
-        Sources { requests, calls: parts.calls, inputs: input_queue, scores: score_queue };
+    let sources = Sources { requests, calls, inputs: input_queue, scores: score_queue };
     let core = tokio::spawn(core_task.run(sources, cancel.clone()));
     drop((inputs, scores));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod core_task;
 pub mod daemon;
 pub mod doctor;
+pub mod enrolment;
 pub mod evidence;
 pub mod gallery;
 pub mod health;

@@ -180,6 +180,7 @@ fn concerns(input: &Input, name: &Name) -> bool {
         | Input::SelfTest { .. }
         | Input::CommandPlane { .. }
         | Input::Grants { .. }
+        | Input::Enrolment { .. }
         | Input::ActionAnswered { .. }
         | Input::SnapshotTaken { .. }
         | Input::Tick => true,

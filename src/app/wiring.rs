@@ -145,6 +145,10 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         store: store.clone(),
         configured: config.grants.clone(),
         grants,
+        own_broker: match &config.mqtt {
+            Some(mqtt) => managed_settings(config, mqtt)?,
+            None => None,
+        },
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
         web,
     };

@@ -11,7 +11,7 @@ use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
 use super::detect::clutter::Clutter;
-use super::event::Event;
+use super::event::{Event, EventKind};
 use super::geometry::BedView;
 use super::incident::Unanswered;
 use super::screen::ScreenMessage;
@@ -212,6 +212,13 @@ pub enum Input {
     CommandPlane {
         /// `None` is open; otherwise why it is closed.
         closed: Option<String>,
+    },
+    /// An invitation was opened, came further, or ended.
+    Enrolment {
+        /// The printers that it is for; `None` is every one.
+        printers: Option<std::collections::BTreeSet<Name>>,
+        /// What to announce there.
+        event: EventKind,
     },
     /// Who may do what has changed.
     Grants {

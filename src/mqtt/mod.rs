@@ -34,6 +34,7 @@ pub mod access;
 mod backoff;
 pub mod broker;
 pub mod client;
+pub mod enrolment;
 pub mod fault;
 pub mod managed;
 mod pending;

@@ -16,6 +16,7 @@ mod camera;
 mod check;
 mod client;
 mod daemon;
+mod enrolment;
 mod hass;
 mod moonraker;
 mod mqtt;

@@ -125,6 +125,7 @@ impl<'a> Watchers<'a> {
             }
             Input::SelfTest { .. }
             | Input::Grants { .. }
+            | Input::Enrolment { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => {}
