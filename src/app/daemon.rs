@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,12 +14,13 @@ use super::album::Encode;
 use super::camera_task::{Annotate, CameraTask, Orders};
 use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
+use super::enrolment;
 use super::evidence::Evidence;
 use super::health::{BusFacts, Health};
 use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::thin::Thinner;
-use super::{persist, screens, watchdog};
+use super::{gallery, persist, screens, watchdog};
 use crate::core::Core;
 use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
@@ -27,6 +28,7 @@ use crate::core::types::Name;
 use crate::ports::{
     BrokerAudit, Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store,
 };
+use crate::web;
 
 /// Everything the daemon works with, already wired.
 pub struct Parts {
@@ -56,8 +58,20 @@ pub struct Parts {
     pub configured: Grants,
     /// Every client's grant, told to those who must know.
     pub grants: watch::Sender<Grants>,
+    /// Our own broker, where newcomers may be invited.
+    pub own_broker: Option<crate::mqtt::managed::Settings>,
     /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
+    /// Serves what is seen, if it is to be looked at.
+    pub web: Option<Web>,
+}
+
+/// Where what is seen is served.
+pub struct Web {
+    /// The address, taken already.
+    pub listener: std::net::TcpListener,
+    /// How a browser gets there, without a slash at the end.
+    pub url: String,
 }
 
 /// The bus and what belongs to it.
@@ -106,7 +120,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     };
 
     let mut orders = BTreeMap::new();
+    let mut views = web::Views::new();
     for ((printer, camera), source) in parts.cameras {
+        let (gallery, looking) = watch::channel(None);
+        if parts.web.is_some() {
+            views.insert((printer.clone(), camera.clone()), looking);
+        }
         let (interval, interval_orders) = watch::channel(None);
         let (pictures, picture_orders) = mpsc::channel(4);
         orders.insert((printer.clone(), camera.clone()), CameraOrders { interval, pictures });
@@ -123,6 +142,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             source,
             scorer: scorer.clone(),
             scores: scores.clone(),
+            gallery,
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
             encode: parts.encode.clone(),
@@ -156,11 +176,31 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         let health = Health { bus: bus.clone(), facts, auditor, clock, inputs };
         tracker.spawn(health.run(cancel.clone()));
     }
+    let changed = Arc::new(Notify::new());
+    let mut calls = parts.calls;
+    if let Some(broker) = parts.own_broker {
+        let (choices, chosen) = mpsc::channel(QUEUE);
+        let (others, sifted) = mpsc::channel(QUEUE);
+        let unsifted = std::mem::replace(&mut calls, sifted);
+        let sift = enrolment::sift(unsifted, choices, others);
+        let until = cancel.clone();
+        tracker.spawn(async move { until.run_until_cancelled(sift).await.unwrap_or_default() });
+        let desk = enrolment::FrontDesk {
+            grants: parts.grants.subscribe(),
+            store: parts.store.clone(),
+            changed: changed.clone(),
+            inputs: inputs.clone(),
+            screens: screens.clone(),
+            clock: parts.clock.clone(),
+        };
+        tracker.spawn(crate::mqtt::enrolment::run(broker, Arc::new(desk), chosen, cancel.clone()));
+    }
     tracker.spawn(clients::follow(
         parts.store.clone(),
         parts.configured,
         parts.grants,
         inputs.clone(),
+        changed,
         cancel.clone(),
     ));
     tracker.spawn(watchdog::run(
@@ -169,6 +209,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         scorer.clone(),
         cancel.clone(),
     ));
+
+    if let Some(web) = parts.web {
+        gallery::list(&links, &views, &web.url, &tracker);
+        let draw = gallery::drawing(parts.annotate.clone());
+        tracker.spawn(gallery::serve(web.listener, views, draw, cancel.clone()));
+    }
 
     let act = {
         let actuator = actuator.clone();
@@ -188,8 +234,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         screens,
         heartbeat,
     };
-    let sources =
-        Sources { requests, calls: parts.calls, inputs: input_queue, scores: score_queue };
+    let sources = Sources { requests, calls, inputs: input_queue, scores: score_queue };
     let core = tokio::spawn(core_task.run(sources, cancel.clone()));
     drop((inputs, scores));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -203,6 +248,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         tracing::error!(left = tracker.len(), "cameras or printers did not end in time");
     }
     end(Named("the store's queue", persisting)).await;
+    gallery::withdraw(&links).await;
     if let Some(bus) = bus
         && tokio::time::timeout(END_WITHIN, bus.close()).await.is_err()
     {

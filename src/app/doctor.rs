@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clock::SystemClock;
+use super::onnx::OnnxLoader;
 use super::scoring::{ModelLoader, SharedScorer, load_now, self_test};
-use super::wiring::{self, OnnxLoader, WiringError};
+use super::wiring::{self, WiringError};
 use crate::config::Checked;
 use crate::core::audit;
 use crate::core::authz::Trust;

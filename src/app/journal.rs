@@ -209,6 +209,7 @@ impl Standing {
             Input::Source { printer, camera, .. } => Topic::Source(printer.clone(), camera.clone()),
             Input::Printer { printer, .. } => Topic::Printer(printer.clone()),
             Input::Score { .. }
+            | Input::Enrolment { .. }
             | Input::Request { .. }
             | Input::Unverified { .. }
             | Input::ActionAnswered { .. }

@@ -80,7 +80,7 @@ pub enum EventKind {
     Acting {
         /// The incident.
         incident: String,
-        /// `pause`, `cancel` or `exclude_object`.
+        /// `pause`, `cancel`, `exclude_object` or `turn_off_heaters`.
         action: String,
         /// From 1.
         attempt: u32,
@@ -159,6 +159,17 @@ pub enum EventKind {
         /// What does not hold, each with what to do; empty when all is well again.
         problems: Vec<String>,
     },
+    /// Somebody is invited, comes, and gets a credential or none.
+    Enrolment {
+        /// The invitation's label.
+        invitation: String,
+        /// How far it is.
+        step: EnrolmentStep,
+        /// The newcomer's name, once it has come.
+        client: Option<String>,
+        /// Why it ended without a credential.
+        why: Option<String>,
+    },
     /// The known failure picture went through the chain.
     SelfTest {
         /// Whether it fired.
@@ -168,6 +179,20 @@ pub enum EventKind {
         /// For people.
         detail: String,
     },
+}
+
+/// How far an invitation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolmentStep {
+    /// It is open.
+    Invited,
+    /// A newcomer knows the code; the owner is to compare the numbers.
+    Presented,
+    /// The owner confirmed, and the credential went over.
+    Admitted,
+    /// It is gone: refused, expired, or something was wrong.
+    Burned,
 }
 
 impl EventKind {
@@ -190,6 +215,7 @@ impl EventKind {
             Self::PrintEnded { .. } => "print_ended",
             Self::CommandRefused { .. } => "command_refused",
             Self::BrokerAudit { .. } => "broker_audit",
+            Self::Enrolment { .. } => "enrolment",
             Self::SelfTest { .. } => "self_test",
         }
     }

@@ -126,6 +126,13 @@ impl Core {
             Input::CommandPlane { closed } => self.closed = closed,
             Input::Audited { audit } => self.on_audited(now, audit.problems()),
             Input::Grants { grants } => self.grants = grants,
+            Input::Enrolment { printers, event } => {
+                for (name, printer) in &mut self.printers {
+                    if printers.as_ref().is_none_or(|printers| printers.contains(name)) {
+                        printer.event(now, event.clone());
+                    }
+                }
+            }
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
                     printer.on_action_answered(now, id, &outcome);

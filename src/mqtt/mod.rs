@@ -35,6 +35,7 @@ pub mod audit;
 mod backoff;
 pub mod broker;
 pub mod client;
+pub mod enrolment;
 pub mod fault;
 pub mod managed;
 mod pending;

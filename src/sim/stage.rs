@@ -216,6 +216,31 @@ pub fn write_config(
     Ok(path)
 }
 
+/// Writes `strandwatch.toml` into `folder` for these printers and a broker of the daemon's own. Returns its path and the
+/// broker's port for the network.
+pub fn write_own_config(
+    folder: &Path,
+    printers: &[&PrinterRig],
+    sections: &str,
+) -> Result<(PathBuf, u16), StageError> {
+    let (local_port, lan_port) = (free_port()?, free_port()?);
+    let store = folder.join("strandwatch.db");
+    let mut text = format!(
+        "secrets = {:?}\n\n{sections}\n[store]\npath = {store:?}\nevidence = {:?}\n\n[mqtt]\nbase = {BASE:?}\n\
+         local_port = {local_port}\nlan_port = {lan_port}\npublic_host = \"localhost\"\n",
+        folder.join("secrets.toml"),
+        folder.join("evidence"),
+    );
+    for printer in printers {
+        let url = printer.moonraker.options().url();
+        text += &format!("\n[[printer]]\nname = {:?}\nmoonraker = {url:?}\n", printer.name);
+    }
+    write_private(&folder.join("secrets.toml"), "")?;
+    let path = folder.join("strandwatch.toml");
+    std::fs::write(&path, text).map_err(io(format!("{}", path.display())))?;
+    Ok((path, lan_port))
+}
+
 fn write_private(path: &Path, text: &str) -> Result<(), StageError> {
     let what = format!("{}", path.display());
     std::fs::OpenOptions::new()

@@ -16,6 +16,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("mqtt", &["core", "ports"]),
     ("hass", &["core", "ports"]),
     ("store", &["core", "ports"]),
+    ("web", &["core", "ports"]),
     ("config", &["core", "ports"]),
     // The demo's clients speak through the same client as the daemon.
     ("sim", &["core", "ports", "mqtt"]),
@@ -32,6 +33,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "mqtt",
             "hass",
             "store",
+            "web",
             "config",
         ],
     ),
@@ -40,7 +42,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 const ADAPTERS_AND_BELOW: &[&str] =
-    &["core", "ports", "moonraker", "camera", "vision", "mqtt", "hass", "store", "config"];
+    &["core", "ports", "moonraker", "camera", "vision", "mqtt", "hass", "store", "web", "config"];
 
 /// A crate and where alone it may be named.
 const ONLY_IN: &[(&str, &[&str])] = &[
@@ -52,7 +54,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/"]),
     ("tokio_tungstenite", &["src/moonraker/"]),
     ("figment", &["src/config/"]),
-    ("axum", &["src/sim/"]),
+    ("axum", &["src/sim/", "src/web/"]),
     ("rcgen", &["src/mqtt/managed/"]),
     ("qrcode", &["src/cli/client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),

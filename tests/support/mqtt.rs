@@ -122,7 +122,7 @@ impl Rig {
         let reloads = || self.read("mosquitto.log").matches("Reloading config").count();
         let before = reloads();
         std::fs::write(self.folder.path().join("broker").join(file), text).unwrap();
-        let pid = Pid::from_raw(self.broker.as_ref().unwrap().pid() as i32).unwrap();
+        let pid = Pid::from_raw(self.broker.as_ref().unwrap().pid().unwrap() as i32).unwrap();
         kill_process(pid, Signal::HUP).unwrap();
         soon("the broker reads its files again", async {
             while reloads() == before {

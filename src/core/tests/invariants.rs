@@ -126,6 +126,7 @@ impl<'a> Watchers<'a> {
             Input::SelfTest { .. }
             | Input::Audited { .. }
             | Input::Grants { .. }
+            | Input::Enrolment { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => {}

@@ -138,7 +138,7 @@ pub fn fresh_secret() -> Result<SecretString, MosquittoError> {
 }
 
 /// Fills `bytes` from the operating system.
-pub(super) fn random(bytes: &mut [u8]) -> Result<(), MosquittoError> {
+pub(in crate::mqtt) fn random(bytes: &mut [u8]) -> Result<(), MosquittoError> {
     SysRng.try_fill_bytes(bytes).map_err(|error| MosquittoError::Random(error.to_string()))
 }
 

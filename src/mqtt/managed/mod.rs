@@ -25,6 +25,7 @@ pub mod process;
 mod supervisor;
 
 pub use certificate::{fingerprint, fingerprint_of, prepare as prepare_certificates};
+pub(super) use folder::random;
 pub use folder::{Folder, Lock, fresh_secret};
 pub use process::MosquittoError;
 pub use supervisor::{GrantsNow, check_ports, is_installed, supervise};
