@@ -127,7 +127,10 @@ impl Own {
             loop {
                 match self.try_connect(credential, &filters).await {
                     Ok(connected) => return connected,
-                    Err(Fault::Unreachable { .. }) => {
+                    // One that is just ending resets the handshake.
+                    Err(
+                        Fault::Unreachable { .. } | Fault::Tls { .. } | Fault::TurnedAway { .. },
+                    ) => {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                     Err(fault) => panic!("{fault}\n{}", self.log()),

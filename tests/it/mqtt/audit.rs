@@ -129,7 +129,10 @@ async fn without_a_canary_or_a_broker_nothing_is_shown() {
 #[tokio::test]
 async fn a_canary_that_is_no_client_shows_nothing() {
     let rig = Rig::start().await;
-    rig.rewrite("acl", &rig.read("acl").replace("pattern write", "# pattern write")).await;
+    let canarys = "topic write strandwatch/client/canary/request/";
+    let acl = rig.read("acl");
+    assert!(acl.contains(canarys));
+    rig.rewrite("acl", &acl.replace(canarys, "topic write nowhere/")).await;
     let found = audit(plan(&rig)).await;
     let Outcome::Unproven { detail } = &found["requests"] else { panic!("{found:#?}") };
     assert!(detail.contains("give canary the rules of a client"), "{detail}");
