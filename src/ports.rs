@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
+use crate::core::audit::Audit;
 use crate::core::authz::{Grant, Principal};
 use crate::core::contract::Decision;
 use crate::core::event::{Event, EventKind};
@@ -295,6 +296,12 @@ pub enum BrokerHealth {
         /// Why, and what to do.
         why: String,
     },
+}
+
+/// Tries with real connections whether the broker keeps clients apart.
+pub trait BrokerAudit: Send + Sync {
+    /// One audit, within a minute at most. What cannot be tried is found unproven.
+    fn audit(&self) -> BoxFuture<'_, Audit>;
 }
 
 /// Requests reach the application through this channel; when it is full the bus answers `refused: busy` itself.

@@ -16,7 +16,7 @@ use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
 use super::enrolment;
 use super::evidence::Evidence;
-use super::health::{self, BusFacts};
+use super::health::{BusFacts, Health};
 use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::thin::Thinner;
@@ -25,7 +25,9 @@ use crate::core::Core;
 use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store};
+use crate::ports::{
+    BrokerAudit, Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store,
+};
 use crate::web;
 
 /// Everything the daemon works with, already wired.
@@ -48,8 +50,8 @@ pub struct Parts {
     pub annotate: Annotate,
     /// Makes a JPEG of a frame as it is.
     pub encode: Encode,
-    /// The bus and its requests, if there is one.
-    pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
+    /// The bus, if there is one.
+    pub bus: Option<BusParts>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
     /// The configuration's clients.
@@ -72,6 +74,18 @@ pub struct Web {
     pub url: String,
 }
 
+/// The bus and what belongs to it.
+pub struct BusParts {
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// What comes from it.
+    pub requests: Requests,
+    /// What is known of its broker.
+    pub facts: BusFacts,
+    /// Who tests its broker.
+    pub auditor: Arc<dyn BrokerAudit>,
+}
+
 /// Each may take so long to end, in order; together they stay within five seconds.
 const END_WITHIN: Duration = Duration::from_millis(1_500);
 
@@ -91,8 +105,10 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let (durable, durable_queue) = mpsc::channel(DURABLE_QUEUE);
     let heartbeat = Arc::new(AtomicU64::new(parts.clock.now().mono_ms));
     let scorer = SharedScorer::new(parts.clock.clone());
-    let (bus, requests, facts) = match parts.bus {
-        Some((bus, requests, facts)) => (Some(bus), Some(requests), Some(facts)),
+    let (bus, requests, audited) = match parts.bus {
+        Some(BusParts { bus, requests, facts, auditor }) => {
+            (Some(bus), Some(requests), Some((facts, auditor)))
+        }
         None => (None, None, None),
     };
     let links = Arc::new(parts.links);
@@ -155,8 +171,10 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         inputs.clone(),
         cancel.clone(),
     ));
-    if let (Some(bus), Some(facts)) = (&bus, facts) {
-        tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
+    if let (Some(bus), Some((facts, auditor))) = (&bus, audited) {
+        let (clock, inputs) = (parts.clock.clone(), inputs.clone());
+        let health = Health { bus: bus.clone(), facts, auditor, clock, inputs };
+        tracker.spawn(health.run(cancel.clone()));
     }
     let changed = Arc::new(Notify::new());
     let mut calls = parts.calls;

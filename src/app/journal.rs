@@ -189,6 +189,7 @@ pub struct Standing {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
     CommandPlane,
+    Audit,
     Grants,
     Model,
     SelfTest,
@@ -201,6 +202,7 @@ impl Standing {
     pub fn note(&mut self, input: &Input) {
         let topic = match input {
             Input::CommandPlane { .. } => Topic::CommandPlane,
+            Input::Audited { .. } => Topic::Audit,
             Input::Grants { .. } => Topic::Grants,
             Input::Model { .. } => Topic::Model,
             Input::SelfTest { .. } => Topic::SelfTest,
@@ -221,7 +223,9 @@ impl Standing {
     /// decisions from here on; ids are counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
     pub fn of<'a>(&'a self, printer: &'a Name) -> impl Iterator<Item = &'a Input> {
         let about = move |topic: &Topic| match topic {
-            Topic::CommandPlane | Topic::Grants | Topic::Model | Topic::SelfTest => true,
+            Topic::CommandPlane | Topic::Audit | Topic::Grants | Topic::Model | Topic::SelfTest => {
+                true
+            }
             Topic::Source(of, _) | Topic::Printer(of) => of == printer,
         };
         self.inputs.iter().filter(move |(topic, _)| about(topic)).map(|(_, input)| input)

@@ -179,6 +179,7 @@ fn concerns(input: &Input, name: &Name) -> bool {
         Input::Model { .. }
         | Input::SelfTest { .. }
         | Input::CommandPlane { .. }
+        | Input::Audited { .. }
         | Input::Grants { .. }
         | Input::Enrolment { .. }
         | Input::ActionAnswered { .. }

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::clients;
 use super::clock::SystemClock;
-use super::daemon::{Parts, Web};
+use super::daemon::{BusParts, Parts, Web};
 use super::evidence::Evidence;
 use super::onnx::{OnnxLoader, annotator};
 use super::persist::keys;
@@ -32,7 +32,7 @@ use crate::vision::ModelOptions;
 use crate::vision::annotate::frame_jpeg;
 use crate::{camera, moonraker, web};
 
-pub use bus::{access, bus_setup, managed_settings};
+pub use bus::{access, auditor, bus_setup, managed_settings};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -119,9 +119,10 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         }
         None => None,
     };
-    if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
+    if let (Some(BusParts { bus, .. }), Some(mqtt)) = (&bus, &config.mqtt) {
         let base = bus_setup(config, mqtt)?.base;
-        let tell = home_assistant::tell(config, base, grants.subscribe(), bus, &store, &links_token);
+        let tell =
+            home_assistant::tell(config, base, grants.subscribe(), bus, &store, &links_token);
         link_tasks.spawn(tell);
     }
     let model = Arc::new(OnnxLoader::new(model_options(config)));

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::audit::Audit;
 use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
@@ -212,6 +213,11 @@ pub enum Input {
     CommandPlane {
         /// `None` is open; otherwise why it is closed.
         closed: Option<String>,
+    },
+    /// The broker was audited.
+    Audited {
+        /// What was found.
+        audit: Audit,
     },
     /// An invitation was opened, came further, or ended.
     Enrolment {

@@ -154,6 +154,11 @@ pub enum EventKind {
         /// Why not.
         reason: String,
     },
+    /// The audit of the broker found something else than the last.
+    BrokerAudit {
+        /// What does not hold, each with what to do; empty when all is well again.
+        problems: Vec<String>,
+    },
     /// Somebody is invited, comes, and gets a credential or none.
     Enrolment {
         /// The invitation's label.
@@ -209,6 +214,7 @@ impl EventKind {
             Self::PrintStarted { .. } => "print_started",
             Self::PrintEnded { .. } => "print_ended",
             Self::CommandRefused { .. } => "command_refused",
+            Self::BrokerAudit { .. } => "broker_audit",
             Self::Enrolment { .. } => "enrolment",
             Self::SelfTest { .. } => "self_test",
         }

@@ -179,6 +179,12 @@ pub(super) fn line_of(event: &EventKind) -> Option<(String, bool)> {
             (format!("it is a failure, says {}", by.join(", ")), false)
         }
         EventKind::Cleared { why, .. } => (format!("the alarm is over: {why}"), false),
+        EventKind::BrokerAudit { problems } if problems.is_empty() => {
+            ("the message broker is well again".to_owned(), false)
+        }
+        EventKind::BrokerAudit { problems } => {
+            (format!("the message broker: {}", problems.join("; ")), true)
+        }
         EventKind::SelfTest { passed: false, detail, .. } => {
             (format!("the self-test failed: {detail}"), true)
         }

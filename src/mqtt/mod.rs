@@ -31,6 +31,7 @@
 //! `provision` changes the accounts in it; both take their rules from that table.
 
 pub mod access;
+pub mod audit;
 mod backoff;
 pub mod broker;
 pub mod client;

@@ -13,6 +13,7 @@ mod support;
 
 mod bench_eval;
 mod camera;
+mod captured;
 mod check;
 mod client;
 mod daemon;

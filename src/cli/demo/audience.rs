@@ -132,6 +132,7 @@ fn words(kind: &EventKind) -> String {
             }
         }
         EventKind::ActFailed { reason, .. } => format!("{name}: {reason}"),
+        EventKind::BrokerAudit { problems } => format!("{name}: {}", problems.join("; ")),
         EventKind::Watching | EventKind::Dismissed { .. } | EventKind::Confirmed { .. } => {
             name.to_owned()
         }

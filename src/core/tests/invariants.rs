@@ -124,6 +124,7 @@ impl<'a> Watchers<'a> {
                 }
             }
             Input::SelfTest { .. }
+            | Input::Audited { .. }
             | Input::Grants { .. }
             | Input::Enrolment { .. }
             | Input::ActionAnswered { .. }

@@ -108,7 +108,8 @@ async fn start(
         certificate::prepare(folder, &settings.host)?;
     }
     let mut accounts = Accounts::open(folder, held)?;
-    accounts.settle(&settings.access, &folder.secret()?, &grants.borrow().clone())?;
+    let (secret, canary) = (folder.secret()?, folder.canary_login()?);
+    accounts.settle(&settings.access, &secret, &canary, &grants.borrow().clone())?;
     accounts.save()?;
     write_private(&folder.config(), config(settings, &plugin).as_bytes())?;
     let mut process = Process::start(&folder.config(), Stdio::piped())?;
