@@ -30,7 +30,7 @@ use crate::ports::{Clock, FrameSource, PrinterLink, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::ModelOptions;
 use crate::vision::annotate::frame_jpeg;
-use crate::{camera, hass, moonraker, web};
+use crate::{camera, moonraker, web};
 
 pub use bus::{access, bus_setup, managed_settings};
 
@@ -120,10 +120,10 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         None => None,
     };
     if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
-        let devices =
-            home_assistant::devices(config, &grants.borrow(), &bus_setup(config, mqtt)?.base);
-        let cancel = links_token.clone();
-        link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
+        let base = bus_setup(config, mqtt)?.base;
+        let tell =
+            home_assistant::tell(config, base, grants.subscribe(), bus, &store, &links_token);
+        link_tasks.spawn(tell);
     }
     let model = Arc::new(OnnxLoader::new(model_options(config)));
     let annotate = annotator(model.clone());
