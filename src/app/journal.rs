@@ -222,10 +222,8 @@ impl Standing {
     /// What a journal of `printer` alone opens with when it begins in the middle of a run. Its replay takes the same
     /// decisions from here on; ids are counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
     pub fn of<'a>(&'a self, printer: &'a Name) -> impl Iterator<Item = &'a Input> {
-        let about = move |topic: &Topic| {
-            if let Topic::Source(of, _) | Topic::Printer(of) = topic { of == printer } else { true }
-        };
-        self.inputs.iter().filter(move |(topic, _)| about(topic)).map(|(_, input)| input)
+        let others = move |topic: &Topic| matches!(topic, Topic::Source(of, _) | Topic::Printer(of) if of != printer);
+        self.inputs.iter().filter(move |(topic, _)| !others(topic)).map(|(_, input)| input)
     }
 }
 
