@@ -100,8 +100,11 @@ impl Newcomer {
         let credential = opened.and_then(|text| serde_json::from_str(&text).ok());
         let credential =
             credential.ok_or(NewcomerError::Strange("the credential cannot be opened"))?;
-        self.say(&Message::Done).await?;
-        Ok(credential)
+        // The account ends with this message, often before the broker has acknowledged it.
+        match self.say(&Message::Done).await {
+            Ok(()) | Err(NewcomerError::Unsaid(RequestError::Gone)) => Ok(credential),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Says something on the invitation's topic.
