@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 packages=(
-    build-essential cmake pkg-config ca-certificates git openssl unzip
+    build-essential cmake pkg-config ca-certificates git openssl
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     gstreamer1.0-libav gstreamer1.0-tools
@@ -18,16 +18,14 @@ packages=(
 rust_needed=1.92
 rig=target/rig
 
-say() { printf 'setup: %s\n' "$*"; }
-fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+me=setup
+. klipper/lib.sh
 
 install_packages() {
     command -v dpkg-query >/dev/null ||
         fail "this is not a Debian system: install the like of ${packages[*]} yourself"
-    local package missing=()
-    for package in "${packages[@]}"; do
-        [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-    done
+    local missing
+    mapfile -t missing < <(missing_packages "${packages[@]}")
     ((${#missing[@]})) || return 0
     say "installing ${missing[*]}"
     local as_root=()
@@ -64,21 +62,11 @@ install_moonraker() {
 }
 
 install_onnxruntime() {
-    local wanted=klipper/onnxruntime.txt folder=$rig/onnxruntime machine wheels
+    local wanted=klipper/onnxruntime.txt folder=$rig/onnxruntime
     is_there "$wanted" "$folder" && return 0
-    machine=$(uname -m)
-    [[ $machine == x86_64 || $machine == aarch64 ]] ||
-        fail "there is no ONNX Runtime for $machine: a 64-bit system is needed (x86_64 or aarch64)"
     say "fetching ONNX Runtime into $folder"
-    wheels=$(mktemp -d)
-    # The Python version names the wheel only: the library in it is the same for all.
-    "$rig/moonraker/bin/python" -m pip download --quiet --disable-pip-version-check --dest "$wheels" \
-        --no-deps --only-binary :all: --require-hashes \
-        --implementation cp --python-version 3.12 --abi cp312 --platform "manylinux_2_28_$machine" -r "$wanted"
     rm -rf "$folder"
-    unzip -q -j "$wheels"/*.whl 'onnxruntime/capi/libonnxruntime.so.*' -d "$folder"
-    rm -r "$wheels"
-    ln -s "$(basename "$folder"/libonnxruntime.so.*)" "$folder/libonnxruntime.so"
+    fetch_onnxruntime "$folder" "$rig/moonraker/bin/python"
     done_with "$wanted" "$folder"
 }
 

@@ -18,7 +18,7 @@
 //!
 //! # The dependency rule
 //! `main -> cli -> app -> adapters -> ports -> core`, one way. Adapters ([`moonraker`], [`camera`], [`vision`],
-//! [`mqtt`], [`hass`], [`store`], [`config`]) never import each other; only [`app::wiring`], [`app::doctor`] and [`cli`] name
+//! [`web`], [`mqtt`], [`hass`], [`store`], [`config`]) never import each other; only [`app::wiring`], [`app::doctor`] and [`cli`] name
 //! them. [`sim`] is used by `demo`, `bench` and the tests, never by the daemon. `tests/it/structure.rs` guards all of this.
 //!
 //! # Where do I add …
@@ -33,6 +33,7 @@
 //! | a topic | one variant of [`mqtt::topics::Topic`], one row of [`mqtt::wire::delivery`] |
 //! | who may publish or read a topic | [`mqtt::access`] |
 //! | a rule | one file below `core/detect/`, one variant of [`core::detect::Rule`] |
+//! | a line in the printer's console | one arm of `line_of` in `core/screen.rs` |
 //! | a subcommand | one file below `cli/` |
 //!
 //! # What must not break
@@ -52,3 +53,4 @@ pub mod ports;
 pub mod sim;
 pub mod store;
 pub mod vision;
+pub mod web;

@@ -1,14 +1,16 @@
 //! The seams: what the application needs of the outside, as traits. Adapters implement them, `app` wires them,
 //! tests replace them with peers that misbehave.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use crate::core::authz::Principal;
+use crate::core::audit::Audit;
+use crate::core::authz::{Grant, Principal};
 use crate::core::contract::Decision;
-use crate::core::event::Event;
+use crate::core::event::{Event, EventKind};
 use crate::core::screen::ScreenMessage;
 use crate::core::types::{
     FrameScore, LinkStatus, ModelFacts, Name, Now, PrinterAction, SourceReport,
@@ -33,6 +35,17 @@ impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Frame({}x{} #{})", self.width, self.height, self.sequence)
     }
+}
+
+/// A frame and what the model said of it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The frame.
+    pub frame: Arc<Frame>,
+    /// Its score.
+    pub score: FrameScore,
+    /// What stands below it when it is shown.
+    pub caption: String,
 }
 
 /// No frame can be had now; [`SourceReport`] says why at length.
@@ -77,6 +90,11 @@ pub struct ActionRefused(pub String);
 #[error("{0}")]
 pub struct NotShown(pub String);
 
+/// Why Moonraker does not list our cameras as it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotListed(pub String);
+
 /// A printer behind Moonraker. It reconnects by itself.
 pub trait PrinterLink: Send + Sync {
     /// The merged status; the latest wins.
@@ -90,8 +108,23 @@ pub trait PrinterLink: Send + Sync {
     /// `klipper/strandwatch.cfg`: so it is its owner who wants to be told there.
     fn show(&self, message: ScreenMessage) -> BoxFuture<'_, Result<(), NotShown>>;
 
-    /// Moonraker's cameras, `server.webcams.list`; re-read on `notify_webcams_changed`.
+    /// Lists these as cameras of ours in Moonraker, now and after every connection, and no others of ours; none takes all
+    /// of them out. `Ok` when Moonraker has done so.
+    fn list_own(&self, webcams: Vec<OwnWebcam>) -> BoxFuture<'_, Result<(), NotListed>>;
+
+    /// Moonraker's cameras, `server.webcams.list`, without our own; re-read on `notify_webcams_changed`.
     fn webcams(&self) -> watch::Receiver<Vec<Webcam>>;
+}
+
+/// A camera of ours, to be listed by Moonraker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnWebcam {
+    /// Which of the printer's cameras it shows.
+    pub camera: Name,
+    /// JPEG after JPEG: absolute, or a path of the host's web server.
+    pub stream_url: String,
+    /// One JPEG.
+    pub snapshot_url: String,
 }
 
 /// A camera as Moonraker lists it.
@@ -230,6 +263,24 @@ pub enum BusLink {
     },
 }
 
+/// Where newcomers become clients: what the desk that hears them needs of the application.
+pub trait Reception: Send + Sync {
+    /// Whether a newcomer may have this name, or why not.
+    fn is_free(&self, name: &Name) -> Result<(), String>;
+
+    /// Makes it a client with these rights; from now on it may ask.
+    fn admit(&self, name: &Name, grant: &Grant) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// Takes that back.
+    fn forget(&self, name: &Name) -> BoxFuture<'_, Result<(), StoreFault>>;
+
+    /// Announces an event on these printers; `None` is every one.
+    fn announce(&self, printers: Option<&BTreeSet<Name>>, event: EventKind);
+
+    /// Shows something on these printers' own screens; `None` is every one.
+    fn show(&self, printers: Option<&BTreeSet<Name>>, message: ScreenMessage);
+}
+
 /// How the broker of our own is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokerHealth {
@@ -245,6 +296,12 @@ pub enum BrokerHealth {
         /// Why, and what to do.
         why: String,
     },
+}
+
+/// Tries with real connections whether the broker keeps clients apart.
+pub trait BrokerAudit: Send + Sync {
+    /// One audit, within a minute at most. What cannot be tried is found unproven.
+    fn audit(&self) -> BoxFuture<'_, Audit>;
 }
 
 /// Requests reach the application through this channel; when it is full the bus answers `refused: busy` itself.

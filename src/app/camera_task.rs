@@ -13,7 +13,7 @@ use super::evidence::Evidence;
 use super::scoring::SharedScorer;
 use crate::core::contract::Input;
 use crate::core::types::{FrameScore, Name};
-use crate::ports::{Bus, Frame, FrameSource, Publication};
+use crate::ports::{Bus, Frame, FrameSource, Publication, Seen};
 
 /// Draws what was seen on a frame: a JPEG.
 pub type Annotate = Arc<dyn Fn(&Frame, &FrameScore, &str) -> Result<Vec<u8>, String> + Send + Sync>;
@@ -45,6 +45,8 @@ pub struct CameraTask {
     pub scorer: Arc<SharedScorer>,
     /// Scores go here; when the core is behind, the camera waits rather than queue.
     pub scores: mpsc::Sender<Input>,
+    /// The newest frame with its score, for whoever looks.
+    pub gallery: watch::Sender<Option<Arc<Seen>>>,
     /// Where pictures go.
     pub bus: Option<Arc<dyn Bus>>,
     /// Draws.
@@ -99,6 +101,9 @@ impl CameraTask {
                     match scored {
                         Some(scored) => {
                             due = (due + pace).max(Instant::now());
+                            if self.gallery.receiver_count() > 0 {
+                                self.gallery.send_replace(Some(Arc::new(self.seen(&scored))));
+                            }
                             album.look(&scored.0).await;
                             last = Some(scored);
                         }
@@ -107,6 +112,11 @@ impl CameraTask {
                 }
             }
         }
+    }
+
+    fn seen(&self, (frame, score): &(Arc<Frame>, FrameScore)) -> Seen {
+        let caption = format!("{} / {}", self.printer, self.camera);
+        Seen { frame: frame.clone(), score: score.clone(), caption }
     }
 
     async fn capture_and_score(

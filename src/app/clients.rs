@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::authz::{Grant, Grants};
@@ -68,12 +68,13 @@ pub async fn current(store: &dyn Store, configured: &Grants) -> Result<Grants, S
     Ok(combined(configured, &read(store.list(PREFIX.to_owned()).await?)))
 }
 
-/// Follows the store and tells everybody of a change, within a second or so.
+/// Follows the store and tells everybody of a change: at once when `changed` says so, else within a second or so.
 pub async fn follow(
     store: Arc<dyn Store>,
     configured: Grants,
     grants: watch::Sender<Grants>,
     inputs: mpsc::Sender<Input>,
+    changed: Arc<Notify>,
     cancel: CancellationToken,
 ) {
     let mut known = None;
@@ -92,6 +93,8 @@ pub async fn follow(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
+            // Our own writing does not change the version.
+            () = changed.notified() => known = None,
             () = cancel.cancelled() => return,
         }
     }

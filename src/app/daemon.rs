@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,17 +14,21 @@ use super::album::Encode;
 use super::camera_task::{Annotate, CameraTask, Orders};
 use super::clients;
 use super::core_task::{Actuator, CameraOrders, CoreTask, Sources};
+use super::enrolment;
 use super::evidence::Evidence;
-use super::health::{self, BusFacts};
+use super::health::{BusFacts, Health};
 use super::recorder::Recorder;
 use super::scoring::{ModelLoader, SharedScorer, keep_model};
 use super::thin::Thinner;
-use super::{persist, screens, watchdog};
+use super::{gallery, persist, screens, watchdog};
 use crate::core::Core;
 use crate::core::authz::Grants;
 use crate::core::contract::{Input, Setup};
 use crate::core::types::Name;
-use crate::ports::{Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store};
+use crate::ports::{
+    BrokerAudit, Bus, Clock, FrameSource, IncomingRequest, PrinterLink, Requests, Store,
+};
+use crate::web;
 
 /// Everything the daemon works with, already wired.
 pub struct Parts {
@@ -46,16 +50,40 @@ pub struct Parts {
     pub annotate: Annotate,
     /// Makes a JPEG of a frame as it is.
     pub encode: Encode,
-    /// The bus and its requests, if there is one.
-    pub bus: Option<(Arc<dyn Bus>, Requests, BusFacts)>,
+    /// The bus, if there is one.
+    pub bus: Option<BusParts>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
     /// The configuration's clients.
     pub configured: Grants,
     /// Every client's grant, told to those who must know.
     pub grants: watch::Sender<Grants>,
+    /// Our own broker, where newcomers may be invited.
+    pub own_broker: Option<crate::mqtt::managed::Settings>,
     /// Keeps pictures of incidents and the journals of prints.
     pub evidence: Evidence,
+    /// Serves what is seen, if it is to be looked at.
+    pub web: Option<Web>,
+}
+
+/// Where what is seen is served.
+pub struct Web {
+    /// The address, taken already.
+    pub listener: std::net::TcpListener,
+    /// How a browser gets there, without a slash at the end.
+    pub url: String,
+}
+
+/// The bus and what belongs to it.
+pub struct BusParts {
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// What comes from it.
+    pub requests: Requests,
+    /// What is known of its broker.
+    pub facts: BusFacts,
+    /// Who tests its broker.
+    pub auditor: Arc<dyn BrokerAudit>,
 }
 
 /// Each may take so long to end, in order; together they stay within five seconds.
@@ -77,8 +105,10 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     let (durable, durable_queue) = mpsc::channel(DURABLE_QUEUE);
     let heartbeat = Arc::new(AtomicU64::new(parts.clock.now().mono_ms));
     let scorer = SharedScorer::new(parts.clock.clone());
-    let (bus, requests, facts) = match parts.bus {
-        Some((bus, requests, facts)) => (Some(bus), Some(requests), Some(facts)),
+    let (bus, requests, audited) = match parts.bus {
+        Some(BusParts { bus, requests, facts, auditor }) => {
+            (Some(bus), Some(requests), Some((facts, auditor)))
+        }
         None => (None, None, None),
     };
     let links = Arc::new(parts.links);
@@ -90,7 +120,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
     };
 
     let mut orders = BTreeMap::new();
+    let mut views = web::Views::new();
     for ((printer, camera), source) in parts.cameras {
+        let (gallery, looking) = watch::channel(None);
+        if parts.web.is_some() {
+            views.insert((printer.clone(), camera.clone()), looking);
+        }
         let (interval, interval_orders) = watch::channel(None);
         let (pictures, picture_orders) = mpsc::channel(4);
         orders.insert((printer.clone(), camera.clone()), CameraOrders { interval, pictures });
@@ -107,6 +142,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             source,
             scorer: scorer.clone(),
             scores: scores.clone(),
+            gallery,
             bus: bus.clone(),
             annotate: parts.annotate.clone(),
             encode: parts.encode.clone(),
@@ -135,14 +171,36 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         inputs.clone(),
         cancel.clone(),
     ));
-    if let (Some(bus), Some(facts)) = (&bus, facts) {
-        tracker.spawn(health::run(bus.clone(), facts, inputs.clone(), cancel.clone()));
+    if let (Some(bus), Some((facts, auditor))) = (&bus, audited) {
+        let (clock, inputs) = (parts.clock.clone(), inputs.clone());
+        let health = Health { bus: bus.clone(), facts, auditor, clock, inputs };
+        tracker.spawn(health.run(cancel.clone()));
+    }
+    let changed = Arc::new(Notify::new());
+    let mut calls = parts.calls;
+    if let Some(broker) = parts.own_broker {
+        let (choices, chosen) = mpsc::channel(QUEUE);
+        let (others, sifted) = mpsc::channel(QUEUE);
+        let unsifted = std::mem::replace(&mut calls, sifted);
+        let sift = enrolment::sift(unsifted, choices, others);
+        let until = cancel.clone();
+        tracker.spawn(async move { until.run_until_cancelled(sift).await.unwrap_or_default() });
+        let desk = enrolment::FrontDesk {
+            grants: parts.grants.subscribe(),
+            store: parts.store.clone(),
+            changed: changed.clone(),
+            inputs: inputs.clone(),
+            screens: screens.clone(),
+            clock: parts.clock.clone(),
+        };
+        tracker.spawn(crate::mqtt::enrolment::run(broker, Arc::new(desk), chosen, cancel.clone()));
     }
     tracker.spawn(clients::follow(
         parts.store.clone(),
         parts.configured,
         parts.grants,
         inputs.clone(),
+        changed,
         cancel.clone(),
     ));
     tracker.spawn(watchdog::run(
@@ -151,6 +209,12 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         scorer.clone(),
         cancel.clone(),
     ));
+
+    if let Some(web) = parts.web {
+        gallery::list(&links, &views, &web.url, &tracker);
+        let draw = gallery::drawing(parts.annotate.clone());
+        tracker.spawn(gallery::serve(web.listener, views, draw, cancel.clone()));
+    }
 
     let act = {
         let actuator = actuator.clone();
@@ -170,8 +234,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         screens,
         heartbeat,
     };
-    let sources =
-        Sources { requests, calls: parts.calls, inputs: input_queue, scores: score_queue };
+    let sources = Sources { requests, calls, inputs: input_queue, scores: score_queue };
     let core = tokio::spawn(core_task.run(sources, cancel.clone()));
     drop((inputs, scores));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -185,6 +248,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
         tracing::error!(left = tracker.len(), "cameras or printers did not end in time");
     }
     end(Named("the store's queue", persisting)).await;
+    gallery::withdraw(&links).await;
     if let Some(bus) = bus
         && tokio::time::timeout(END_WITHIN, bus.close()).await.is_err()
     {

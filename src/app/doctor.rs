@@ -10,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clock::SystemClock;
+use super::onnx::OnnxLoader;
 use super::scoring::{ModelLoader, SharedScorer, load_now, self_test};
-use super::wiring::{self, OnnxLoader, WiringError};
+use super::wiring::{self, WiringError};
 use crate::config::Checked;
+use crate::core::audit;
+use crate::core::authz::Trust;
 use crate::core::types::{Decoding, KlippyState, LinkStatus, Name, SourceHealth, SourceReport};
 use crate::mqtt::managed;
 use crate::mqtt::requester::Requester;
-use crate::ports::{Clock, FrameSource, PrinterLink};
+use crate::ports::{BrokerAudit, Clock, FrameSource, PrinterLink};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -72,7 +75,9 @@ pub async fn examine(config: &Checked, findings: mpsc::Sender<Finding>) {
             tell(camera_check(what, opened).await).await;
         }
     }
-    tell(broker_check(config).await).await;
+    for finding in broker_checks(config).await {
+        tell(finding).await;
+    }
     cancel.cancel();
     tracker.close();
     let _ = tokio::time::timeout(Duration::from_secs(2), tracker.wait()).await;
@@ -227,32 +232,56 @@ fn seen(width: u32, height: u32, report: &SourceReport) -> String {
     line
 }
 
-async fn broker_check(config: &Checked) -> Finding {
+async fn broker_checks(config: &Checked) -> Vec<Finding> {
     let what = "broker";
     let Some(settings) = &config.mqtt else {
         let detail = "there is none (mqtt.broker is \"none\"): nobody hears of a failure";
-        return finding(what, Verdict::Warning, detail);
+        return vec![finding(what, Verdict::Warning, detail)];
     };
-    match wiring::managed_settings(config, settings) {
-        Ok(Some(own)) => return own_broker_check(config, settings, &own).await,
-        Ok(None) => {}
-        Err(error) => return finding(what, Verdict::Bad, error.to_string()),
+    let mut found = vec![match wiring::managed_settings(config, settings) {
+        Ok(Some(own)) => own_broker_check(config, settings, &own).await,
+        Ok(None) => {
+            let address = format!("{}:{}", settings.host, settings.port);
+            match (probe_broker(config, settings).await, &settings.login) {
+                (Err(why), _) => finding(what, Verdict::Bad, why),
+                (Ok(()), Some(_)) => {
+                    finding(what, Verdict::Good, format!("{address} accepts our login"))
+                }
+                (Ok(()), None) => {
+                    finding(what, Verdict::Warning, format!("{address} answers, without a login"))
+                }
+            }
+        }
+        Err(error) => finding(what, Verdict::Bad, error.to_string()),
+    }];
+    // Without a connection there is nothing to audit, and our own broker does not run without the daemon.
+    if probe_broker(config, settings).await.is_ok() {
+        match wiring::auditor(config, settings, &config.grants) {
+            Ok(auditor) => {
+                let audit = auditor.audit().await;
+                found.extend(audit.0.iter().map(|check| of_audit(check, settings.trust)));
+            }
+            Err(error) => found.push(finding(what, Verdict::Bad, error.to_string())),
+        }
     }
-    let address = format!("{}:{}", settings.host, settings.port);
-    match probe_broker(config, settings).await {
-        Ok(()) if settings.login.is_none() => finding(
-            what,
-            Verdict::Warning,
-            format!(
-                "{address} answers, without a login: the command plane stays closed; set mqtt.username"
-            ),
-        ),
-        Ok(()) => finding(
-            what,
-            Verdict::Good,
-            format!("{address} accepts our login; that it keeps clients apart is not tested yet"),
-        ),
-        Err(why) => finding(what, Verdict::Bad, why),
+    if settings.trust == Trust::AnyLogin {
+        let detail =
+            "mqtt.trust = \"any-login\": every login of this broker may speak as any client";
+        found.push(finding("broker: trust", Verdict::Warning, detail));
+    }
+    found
+}
+
+/// One check of the broker's audit; what commands do not rest on is only to be looked at.
+fn of_audit(found: &audit::Finding, trust: Trust) -> Finding {
+    let row = found.check.row();
+    let what = format!("broker: {}", row.name);
+    match found.problem() {
+        None => finding(what, Verdict::Good, row.holds.trim_end_matches('.')),
+        Some(problem) if row.carries.contains(&trust) => {
+            finding(what, Verdict::Bad, format!("{problem}. The command plane stays closed"))
+        }
+        Some(problem) => finding(what, Verdict::Warning, problem),
     }
 }
 

@@ -189,6 +189,7 @@ pub struct Standing {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
     CommandPlane,
+    Audit,
     Grants,
     Model,
     SelfTest,
@@ -201,12 +202,14 @@ impl Standing {
     pub fn note(&mut self, input: &Input) {
         let topic = match input {
             Input::CommandPlane { .. } => Topic::CommandPlane,
+            Input::Audited { .. } => Topic::Audit,
             Input::Grants { .. } => Topic::Grants,
             Input::Model { .. } => Topic::Model,
             Input::SelfTest { .. } => Topic::SelfTest,
             Input::Source { printer, camera, .. } => Topic::Source(printer.clone(), camera.clone()),
             Input::Printer { printer, .. } => Topic::Printer(printer.clone()),
             Input::Score { .. }
+            | Input::Enrolment { .. }
             | Input::Request { .. }
             | Input::Unverified { .. }
             | Input::ActionAnswered { .. }
@@ -220,7 +223,9 @@ impl Standing {
     /// decisions from here on; ids are counted anew, and what was gathered before (evidence, votes, a snooze) is not in it.
     pub fn of<'a>(&'a self, printer: &'a Name) -> impl Iterator<Item = &'a Input> {
         let about = move |topic: &Topic| match topic {
-            Topic::CommandPlane | Topic::Grants | Topic::Model | Topic::SelfTest => true,
+            Topic::CommandPlane | Topic::Audit | Topic::Grants | Topic::Model | Topic::SelfTest => {
+                true
+            }
             Topic::Source(of, _) | Topic::Printer(of) => of == printer,
         };
         self.inputs.iter().filter(move |(topic, _)| about(topic)).map(|(_, input)| input)

@@ -179,7 +179,9 @@ fn concerns(input: &Input, name: &Name) -> bool {
         Input::Model { .. }
         | Input::SelfTest { .. }
         | Input::CommandPlane { .. }
+        | Input::Audited { .. }
         | Input::Grants { .. }
+        | Input::Enrolment { .. }
         | Input::ActionAnswered { .. }
         | Input::SnapshotTaken { .. }
         | Input::Tick => true,
@@ -188,4 +190,83 @@ fn concerns(input: &Input, name: &Name) -> bool {
 
 fn settings(setup: &PrinterSetup) -> Value {
     serde_json::json!({ "watch": setup.watch, "act": setup.act })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::replay::replay_journal;
+    use crate::core::Core;
+    use crate::core::tests::scenario::Scenario;
+
+    /// What a recorder in `folder` makes of a scenario.
+    fn record(scenario: &Scenario, folder: &std::path::Path) {
+        let evidence = Evidence::new(folder.to_owned(), 1 << 30);
+        let mut recorder = Recorder::new(evidence, scenario.setup.clone());
+        let mut core = Core::new(scenario.setup.clone());
+        for (now, input) in &scenario.inputs {
+            recorder.input(*now, input);
+            core.handle(*now, input.clone());
+            while let Some(output) = core.poll_output() {
+                recorder.output(*now, &output);
+            }
+        }
+        recorder.flush();
+    }
+
+    fn journals(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        paths.sort();
+        paths
+    }
+
+    fn kinds(outputs: &[(Now, Output)]) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        for (_, output) in outputs {
+            if let Output::Event { event } = output {
+                kinds.push(event.kind.name());
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn each_print_has_a_journal_that_decides_as_it_was_decided() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scenario = Scenario::printing();
+        scenario.score(0.02).for_secs(30).score(0.95).for_secs(60);
+        scenario.print_state(crate::core::types::PrintState::Cancelled).wait(30);
+        scenario.start_print("second.gcode").score(0.02).for_secs(30);
+        record(&scenario, folder.path());
+        let journals = journals(folder.path());
+        assert_eq!(journals.len(), 2, "{journals:?}");
+        let first = kinds(&replay_journal(&journals[0]).unwrap().outputs);
+        assert!(journals[0].to_str().unwrap().ends_with(".incident.jsonl"), "{journals:?}");
+        assert_eq!(first.first(), Some(&"print_started"), "{first:?}");
+        assert!(first.contains(&"alert") && first.contains(&"print_ended"), "{first:?}");
+        let second = kinds(&replay_journal(&journals[1]).unwrap().outputs);
+        assert!(second.contains(&"print_started") && !second.contains(&"alert"), "{second:?}");
+    }
+
+    #[test]
+    fn an_incident_keeps_what_led_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scenario = Scenario::printing();
+        scenario.score(0.02).for_secs(30).score(0.95).for_secs(60);
+        scenario.ask("owner", "dismiss", serde_json::json!({}));
+        record(&scenario, folder.path());
+        let text = std::fs::read(folder.path().join("boot-voron-i1/incident.json")).unwrap();
+        let facts: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(facts["model"], serde_json::json!({ "name": "test-model", "sha256": "00" }));
+        assert_eq!(facts["settings"]["watch"]["detect"]["rule"], "evidence");
+        assert!(facts["journal"].as_str().unwrap().ends_with(".incident.jsonl"));
+        let events = facts["events"].as_array().unwrap();
+        assert_eq!(events.first().unwrap()["event_type"], "alert");
+        assert_eq!(events.last().unwrap()["event_type"], "dismissed");
+        let trace = facts["trace"].as_array().unwrap();
+        let scores: Vec<f64> = trace.iter().filter_map(|moment| moment[1].as_f64()).collect();
+        assert!(scores.first() < Some(&0.1) && scores.last() > Some(&0.9), "{scores:?}");
+    }
 }

@@ -4,7 +4,7 @@ mod bus;
 pub mod home_assistant;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -12,13 +12,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::camera_task::Annotate;
 use super::clients;
 use super::clock::SystemClock;
-use super::daemon::Parts;
+use super::daemon::{BusParts, Parts, Web};
 use super::evidence::Evidence;
+use super::onnx::{OnnxLoader, annotator};
 use super::persist::keys;
-use super::scoring::ModelLoader;
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
 use crate::core::authz::Grants;
@@ -27,13 +26,13 @@ use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::mqtt::managed::MosquittoError;
-use crate::ports::{Clock, Frame, FrameSource, PrinterLink, Scorer, Store};
+use crate::ports::{Clock, FrameSource, PrinterLink, Store};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
-use crate::vision::annotate::{Notes, annotate, frame_jpeg, jpeg};
-use crate::vision::{ModelOptions, OnnxScorer};
-use crate::{camera, hass, moonraker};
+use crate::vision::ModelOptions;
+use crate::vision::annotate::frame_jpeg;
+use crate::{camera, moonraker, web};
 
-pub use bus::{access, bus_setup, managed_settings};
+pub use bus::{access, auditor, bus_setup, managed_settings};
 
 /// Why the daemon cannot start: everything else becomes health instead.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +43,9 @@ pub enum WiringError {
     /// The store is there and cannot be read.
     #[error("the store cannot be read: {0}")]
     Unreadable(#[from] crate::ports::StoreFault),
+    /// The address for pictures cannot be had.
+    #[error(transparent)]
+    Web(#[from] web::WebError),
     /// A camera's address makes no sense.
     #[error("printer {printer}, camera {camera}: {why}")]
     Camera {
@@ -117,14 +119,18 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         }
         None => None,
     };
-    if let (Some((bus, ..)), Some(mqtt)) = (&bus, &config.mqtt) {
-        let devices =
-            home_assistant::devices(config, &grants.borrow(), &bus_setup(config, mqtt)?.base);
-        let cancel = links_token.clone();
-        link_tasks.spawn(hass::run(devices, bus.clone(), store.clone(), cancel));
+    if let (Some(BusParts { bus, .. }), Some(mqtt)) = (&bus, &config.mqtt) {
+        let base = bus_setup(config, mqtt)?.base;
+        let tell =
+            home_assistant::tell(config, base, grants.subscribe(), bus, &store, &links_token);
+        link_tasks.spawn(tell);
     }
     let model = Arc::new(OnnxLoader::new(model_options(config)));
     let annotate = annotator(model.clone());
+    let web = match &config.web {
+        Some(web) => Some(Web { listener: web::listen(web.listen)?, url: web.url.clone() }),
+        None => None,
+    };
     let parts = Parts {
         setup,
         clock,
@@ -139,7 +145,12 @@ pub async fn wire(config: &Checked) -> Result<Wired, WiringError> {
         store: store.clone(),
         configured: config.grants.clone(),
         grants,
+        own_broker: match &config.mqtt {
+            Some(mqtt) => managed_settings(config, mqtt)?,
+            None => None,
+        },
         evidence: Evidence::new(config.store.evidence.clone(), config.store.evidence_quota),
+        web,
     };
     Ok(Wired { parts, store, links: links_token, link_tasks })
 }
@@ -199,6 +210,7 @@ pub fn judgement(config: &Checked) -> (WatchSettings, ActSettings) {
         on_confirmed: config.act.on_confirmed,
         answer_within_ms: millis(config.act.answer_within),
         if_unanswered: config.act.if_unanswered,
+        heaters_off_after_ms: config.act.heaters_off_after.map(millis),
         confirm_within_ms: millis(config.act.confirm_within),
         attempts: config.act.attempts,
     };
@@ -383,44 +395,4 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// Loads the configured model.
-pub struct OnnxLoader {
-    options: ModelOptions,
-    loaded: Mutex<Option<Arc<OnnxScorer>>>,
-}
-
-impl OnnxLoader {
-    /// A loader for the model that `options` name.
-    pub fn new(options: ModelOptions) -> Self {
-        Self { options, loaded: Mutex::new(None) }
-    }
-
-    fn loaded(&self) -> Option<Arc<OnnxScorer>> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ModelLoader for OnnxLoader {
-    fn load(&self) -> Result<Arc<dyn Scorer>, String> {
-        let scorer = Arc::new(OnnxScorer::start(&self.options).map_err(|error| error.to_string())?);
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(scorer.clone());
-        Ok(scorer)
-    }
-
-    fn self_test_picture(&self) -> Result<(Frame, f32), String> {
-        let scorer = self.loaded().ok_or_else(|| "no model is loaded".to_owned())?;
-        let fires_at = scorer.model().alert_point;
-        Ok((Frame::clone(&scorer.known_failure()), fires_at))
-    }
-}
-
-fn annotator(loader: Arc<OnnxLoader>) -> Annotate {
-    Arc::new(move |frame, score, caption| {
-        let alert_point = loader.loaded().map_or(0.5, |scorer| scorer.model().alert_point);
-        let picture = annotate(frame, score, &Notes { caption, alert_point })
-            .map_err(|error| error.to_string())?;
-        jpeg(&picture).map_err(|error| error.to_string())
-    })
 }

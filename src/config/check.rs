@@ -6,7 +6,7 @@ use super::checked::{Act, Checked, Keyring, Log, Rule, Store, Watch};
 use super::document::Document;
 use super::problem::{Key, Level, Report};
 use super::raw::{self, Raw};
-use super::{broker, paths, printers, secrets};
+use super::{broker, paths, printers, secrets, web};
 use crate::core::types::Name;
 
 /// What every check needs.
@@ -52,6 +52,7 @@ pub(super) fn check(document: &Document, raw: &Raw, report: &mut Report) -> Chec
         mqtt: broker::check(&mut context, &raw.mqtt, &store.path),
         grants: broker::grants(&mut context, raw),
         home_assistant: broker::home_assistant(&mut context, &raw.home_assistant, &raw.mqtt.base),
+        web: web::check(&mut context, &raw.web),
         store,
         log: Log { level: raw.log.level, format: raw.log.format },
         warnings: report.problems.iter().filter(|p| p.level == Level::Warning).cloned().collect(),
@@ -132,6 +133,7 @@ fn act(raw: &raw::Act) -> Act {
         on_confirmed: raw.on_confirmed,
         answer_within: raw.answer_within.0,
         if_unanswered: raw.if_unanswered,
+        heaters_off_after: raw.heaters_off_after.map(|span| span.0),
         attempts: raw.attempts,
         confirm_within: raw.confirm_within.0,
     }

@@ -34,12 +34,23 @@ pub struct Checked {
     pub grants: Grants,
     /// Home Assistant; `None` when Strandwatch is not to appear there.
     pub home_assistant: Option<HomeAssistant>,
+    /// Where pictures are served; `None` when they are not.
+    pub web: Option<Web>,
     /// What survives a restart.
     pub store: Store,
     /// What is logged.
     pub log: Log,
     /// What works, and somebody should look at.
     pub warnings: Vec<Problem>,
+}
+
+/// Where pictures are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// The address taken.
+    pub listen: std::net::SocketAddr,
+    /// How a browser gets there, without a slash at the end.
+    pub url: String,
 }
 
 /// A printer to watch.
@@ -177,6 +188,8 @@ pub struct Act {
     pub answer_within: Duration,
     /// What becomes of it when they do not.
     pub if_unanswered: Unanswered,
+    /// How long a print that it paused stays hot; `None` leaves that to the printer.
+    pub heaters_off_after: Option<Duration>,
     /// How often an action is tried, at least 1.
     pub attempts: u32,
     /// How long the printer may take to report an action done.

@@ -16,6 +16,7 @@ mod reference;
 mod secrets;
 mod shape;
 mod units;
+mod web;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

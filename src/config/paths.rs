@@ -35,6 +35,8 @@ pub(super) fn default_state() -> PathBuf {
         .filter(|path| path.is_absolute());
     match (from_systemd, home()) {
         (Some(path), _) => path,
+        // Commands that the service's user runs by hand mean the service's state.
+        (None, _) if is_mine(Path::new(SYSTEM_STATE)) => PathBuf::from(SYSTEM_STATE),
         (None, Some(home)) if user_id() != Some(0) => home.join(".local/share/strandwatch"),
         _ => PathBuf::from(SYSTEM_STATE),
     }
@@ -49,6 +51,10 @@ pub(super) fn resolve(path: &Path, main: Option<&Path>) -> PathBuf {
         Some(folder) if path.is_relative() => folder.join(path),
         _ => path.to_owned(),
     }
+}
+
+fn is_mine(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| Some(found.uid()) == user_id())
 }
 
 /// The user that this process runs as.

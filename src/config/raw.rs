@@ -15,9 +15,12 @@ pub(super) use secrets::{ClientSecrets, Secrets};
 
 use super::units::{Bytes, Span};
 use crate::core::authz::Trust;
-use crate::core::command::ActionChoice;
-use crate::core::contract::OnBlind;
-use crate::core::incident::Unanswered;
+
+mod act;
+mod web;
+
+pub(super) use act::Act;
+pub(super) use web::Web;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +41,8 @@ pub(super) struct Raw {
     pub mqtt: Mqtt,
     /// Home Assistant.
     pub home_assistant: HomeAssistant,
+    /// What Strandwatch sees, as a webcam for Mainsail and Fluidd.
+    pub web: Web,
     /// What survives a restart.
     pub store: Store,
     /// What is logged, and where to.
@@ -233,56 +238,6 @@ pub(super) enum Rule {
     Tsd,
 }
 
-/// What to do about a failure.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Act {
-    /// Whether to act at all after a start. Without it Strandwatch only tells people; clients can `arm` and `disarm` it.
-    pub armed: bool,
-    /// What to do when a failure is certain enough.
-    pub on_failure: ActionChoice,
-    /// What to do when nothing has been seen of a print for `watch.blind_alert_after`. Only while armed.
-    pub on_blind: OnBlind,
-    /// Time for people to dismiss it before Strandwatch acts; "0s" acts at once.
-    #[schemars(extend("x-least" = "0s", "x-most" = "1h"))]
-    pub veto: Span,
-    /// How many clients must agree before their `confirm` or `dismiss` counts. One client, one vote: its last.
-    #[schemars(range(min = 1, max = 100))]
-    pub votes_needed: u32,
-    /// What to do when so many have confirmed, also after a pause. Without it: as `on_failure`. Pausing at once and
-    /// cancelling by vote is `on_failure = "pause"`, `veto = "0s"` and `on_confirmed = "cancel"`.
-    #[schemars(example = &"cancel")]
-    pub on_confirmed: Option<ActionChoice>,
-    /// How long people have, after a pause by Strandwatch, to confirm or dismiss it.
-    #[schemars(extend("x-least" = "10s", "x-most" = "24h"))]
-    pub answer_within: Span,
-    /// What to do with the paused print when they have not.
-    pub if_unanswered: Unanswered,
-    /// How often an action is tried until the printer reports it done.
-    #[schemars(range(min = 1, max = 10))]
-    pub attempts: u32,
-    /// How long the printer may take to report an action done before it is tried again. A PAUSE macro may take a while.
-    #[schemars(extend("x-least" = "1s", "x-most" = "5m"))]
-    pub confirm_within: Span,
-}
-
-impl Default for Act {
-    fn default() -> Self {
-        Self {
-            armed: true,
-            on_failure: ActionChoice::Pause,
-            on_blind: OnBlind::Nothing,
-            veto: Span(Duration::from_secs(30)),
-            votes_needed: 1,
-            on_confirmed: None,
-            answer_within: Span(Duration::from_secs(600)),
-            if_unanswered: Unanswered::Nothing,
-            attempts: 3,
-            confirm_within: Span(Duration::from_secs(30)),
-        }
-    }
-}
-
 /// The message broker.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -389,10 +344,11 @@ pub(super) struct Store {
     /// `StateDirectory=`, `strandwatch.db` in `/var/lib/strandwatch` or that directory.
     #[schemars(example = &"~/.local/share/strandwatch/strandwatch.db")]
     pub path: Option<PathBuf>,
-    /// The folder for pictures of incidents. Without it: `evidence` beside the database.
+    /// The folder for the journals of prints and for the frames and facts of incidents. Without it: `evidence` beside the
+    /// database.
     #[schemars(example = &"~/.local/share/strandwatch/evidence")]
     pub evidence: Option<PathBuf>,
-    /// How much those pictures may take before the oldest go.
+    /// How much they may take before the oldest go: prints without an alert first, then the others.
     #[schemars(extend("x-least" = "1MB", "x-most" = "1000GB"))]
     pub evidence_quota: Bytes,
 }

@@ -96,6 +96,9 @@ pub fn is_reported(action: &PrinterAction, status: &PrinterStatus) -> bool {
         PrinterAction::ExcludeObject { object } => {
             status.objects.as_ref().is_some_and(|objects| objects.excluded.contains(object))
         }
+        PrinterAction::TurnOffHeaters => {
+            [status.extruder, status.bed].iter().flatten().all(|heater| heater.target <= 0.0)
+        }
     }
 }
 
@@ -115,6 +118,9 @@ pub fn is_possible(action: &PrinterAction, status: &PrinterStatus) -> Result<(),
         PrinterAction::Cancel if !state.is_active() => {
             Err(format!("nothing to cancel: the print is {}", describe(state)))
         }
+        PrinterAction::TurnOffHeaters if state != PrintState::Paused => {
+            Err(format!("the heaters stay on: the print is {}", describe(state)))
+        }
         PrinterAction::ExcludeObject { object } => {
             let Some(objects) = status.objects.as_ref().filter(|_| state.is_active()) else {
                 return Err("no print with labelled objects is running".to_owned());
@@ -128,7 +134,10 @@ pub fn is_possible(action: &PrinterAction, status: &PrinterStatus) -> Result<(),
                 Err(format!("no object {object:?} in this print; there are: {}", known.join(", ")))
             }
         }
-        PrinterAction::Pause | PrinterAction::Resume | PrinterAction::Cancel => Ok(()),
+        PrinterAction::Pause
+        | PrinterAction::Resume
+        | PrinterAction::Cancel
+        | PrinterAction::TurnOffHeaters => Ok(()),
     }
 }
 

@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::audit::Audit;
 use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
 use super::detect::clutter::Clutter;
-use super::event::Event;
+use super::event::{Event, EventKind};
 use super::geometry::BedView;
 use super::incident::Unanswered;
 use super::screen::ScreenMessage;
@@ -107,6 +108,9 @@ pub struct ActSettings {
     /// What becomes of it when they do not.
     #[serde(default)]
     pub if_unanswered: Unanswered,
+    /// How long a print that it paused stays hot, ms; `None` leaves that to the printer.
+    #[serde(default)]
+    pub heaters_off_after_ms: Option<u64>,
     /// How long the printer may take to report the new state, ms.
     pub confirm_within_ms: u64,
     /// What it does when nothing has been seen of the print for too long.
@@ -209,6 +213,18 @@ pub enum Input {
     CommandPlane {
         /// `None` is open; otherwise why it is closed.
         closed: Option<String>,
+    },
+    /// The broker was audited.
+    Audited {
+        /// What was found.
+        audit: Audit,
+    },
+    /// An invitation was opened, came further, or ended.
+    Enrolment {
+        /// The printers that it is for; `None` is every one.
+        printers: Option<std::collections::BTreeSet<Name>>,
+        /// What to announce there.
+        event: EventKind,
     },
     /// Who may do what has changed.
     Grants {

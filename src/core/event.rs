@@ -80,7 +80,7 @@ pub enum EventKind {
     Acting {
         /// The incident.
         incident: String,
-        /// `pause`, `cancel` or `exclude_object`.
+        /// `pause`, `cancel`, `exclude_object` or `turn_off_heaters`.
         action: String,
         /// From 1.
         attempt: u32,
@@ -154,6 +154,22 @@ pub enum EventKind {
         /// Why not.
         reason: String,
     },
+    /// The audit of the broker found something else than the last.
+    BrokerAudit {
+        /// What does not hold, each with what to do; empty when all is well again.
+        problems: Vec<String>,
+    },
+    /// Somebody is invited, comes, and gets a credential or none.
+    Enrolment {
+        /// The invitation's label.
+        invitation: String,
+        /// How far it is.
+        step: EnrolmentStep,
+        /// The newcomer's name, once it has come.
+        client: Option<String>,
+        /// Why it ended without a credential.
+        why: Option<String>,
+    },
     /// The known failure picture went through the chain.
     SelfTest {
         /// Whether it fired.
@@ -163,6 +179,20 @@ pub enum EventKind {
         /// For people.
         detail: String,
     },
+}
+
+/// How far an invitation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolmentStep {
+    /// It is open.
+    Invited,
+    /// A newcomer knows the code; the owner is to compare the numbers.
+    Presented,
+    /// The owner confirmed, and the credential went over.
+    Admitted,
+    /// It is gone: refused, expired, or something was wrong.
+    Burned,
 }
 
 impl EventKind {
@@ -184,6 +214,8 @@ impl EventKind {
             Self::PrintStarted { .. } => "print_started",
             Self::PrintEnded { .. } => "print_ended",
             Self::CommandRefused { .. } => "command_refused",
+            Self::BrokerAudit { .. } => "broker_audit",
+            Self::Enrolment { .. } => "enrolment",
             Self::SelfTest { .. } => "self_test",
         }
     }

@@ -4,6 +4,7 @@
 //! when to call again with [`Input::Tick`]. The same inputs at the same times give the same outputs, byte for byte.
 
 pub mod action;
+pub mod audit;
 pub mod authz;
 mod cells;
 pub mod command;
@@ -42,6 +43,8 @@ pub struct Core {
     grants: Grants,
     ledger: Ledger,
     limits: Limits,
+    /// What the last audit of the broker found.
+    problems: Vec<String>,
     model: Option<ModelFacts>,
     closed: Option<String>,
     next_id: u64,
@@ -62,6 +65,7 @@ impl Core {
             grants: setup.grants,
             ledger: Ledger::new(setup.answered),
             limits: Limits::default(),
+            problems: Vec::new(),
             model: None,
             closed: Some("the message bus has not been checked yet".to_owned()),
             next_id: 1,
@@ -120,7 +124,15 @@ impl Core {
                 reply = Some(refused).filter(|refused| !is_reserved(&refused.client));
             }
             Input::CommandPlane { closed } => self.closed = closed,
+            Input::Audited { audit } => self.on_audited(now, audit.problems()),
             Input::Grants { grants } => self.grants = grants,
+            Input::Enrolment { printers, event } => {
+                for (name, printer) in &mut self.printers {
+                    if printers.as_ref().is_none_or(|printers| printers.contains(name)) {
+                        printer.event(now, event.clone());
+                    }
+                }
+            }
             Input::ActionAnswered { id, outcome } => {
                 for printer in self.printers.values_mut() {
                     printer.on_action_answered(now, id, &outcome);
@@ -163,6 +175,17 @@ impl Core {
     fn with(&mut self, name: &Name, act: impl FnOnce(&mut Printer)) {
         if let Some(printer) = self.printers.get_mut(name) {
             act(printer);
+        }
+    }
+
+    /// Announces what is new: whoever watches any printer should hear of it.
+    fn on_audited(&mut self, now: Now, problems: Vec<String>) {
+        if self.problems != problems {
+            for printer in self.printers.values_mut() {
+                let problems = problems.clone();
+                printer.event(now, EventKind::BrokerAudit { problems });
+            }
+            self.problems = problems;
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::command::ActionChoice;
 use super::contract::{Output, Reply, ReplyBody, ReplyStatus};
 use super::document::{StateDocument, Verdict};
-use super::event::EventKind;
+use super::event::{EnrolmentStep, EventKind};
 use super::types::Name;
 use super::watch::WatchWord;
 
@@ -179,8 +179,25 @@ pub(super) fn line_of(event: &EventKind) -> Option<(String, bool)> {
             (format!("it is a failure, says {}", by.join(", ")), false)
         }
         EventKind::Cleared { why, .. } => (format!("the alarm is over: {why}"), false),
+        EventKind::BrokerAudit { problems } if problems.is_empty() => {
+            ("the message broker is well again".to_owned(), false)
+        }
+        EventKind::BrokerAudit { problems } => {
+            (format!("the message broker: {}", problems.join("; ")), true)
+        }
         EventKind::SelfTest { passed: false, detail, .. } => {
             (format!("the self-test failed: {detail}"), true)
+        }
+        EventKind::Enrolment { step, client, why, .. } => {
+            let who = client.as_deref().unwrap_or("nobody");
+            match step {
+                EnrolmentStep::Invited | EnrolmentStep::Presented => return None,
+                EnrolmentStep::Admitted => (format!("{who} is a client now"), false),
+                EnrolmentStep::Burned => (
+                    format!("an invitation is gone: {}", why.as_deref().unwrap_or("it ended")),
+                    true,
+                ),
+            }
         }
         EventKind::Suspect { .. }
         | EventKind::Paused { .. }

@@ -231,6 +231,8 @@ pub enum PrinterAction {
         /// The object's name as [`PrintObject::name`] has it.
         object: String,
     },
+    /// `TURN_OFF_HEATERS`, of a print that the daemon paused; no client can ask for it.
+    TurnOffHeaters,
 }
 
 impl PrinterAction {
@@ -241,6 +243,7 @@ impl PrinterAction {
             Self::Resume => "resume",
             Self::Cancel => "cancel",
             Self::ExcludeObject { .. } => "exclude_object",
+            Self::TurnOffHeaters => "turn_off_heaters",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::discovery::Device;
@@ -17,49 +18,61 @@ const RECORD: &str = "home_assistant/";
 const AFTER_BIRTH: Duration = Duration::from_secs(1);
 const JITTER: Duration = Duration::from_secs(4);
 
-/// Announces `devices` and takes back what was announced before and is no longer among them, until `cancel`.
+/// Announces `devices`, whenever they change too, and takes back what was announced before and is no longer among them,
+/// until `cancel`.
 pub async fn run(
-    devices: Vec<Device>,
+    mut devices: watch::Receiver<Vec<Device>>,
     bus: Arc<dyn Bus>,
     store: Arc<dyn Store>,
     cancel: CancellationToken,
 ) {
     let work = async {
         let mut births = bus.births();
-        let announced = match record(&*store).await {
-            Ok(announced) => announced,
-            Err(fault) => {
-                tracing::error!("what Home Assistant was told before cannot be read: {fault}");
-                Record::new()
-            }
-        };
-        let (mut current, mut gone) = (Vec::new(), Vec::new());
-        for step in plan(&announced, devices) {
-            match step {
-                Step::Announce(device) => {
-                    note(&*store, &device).await;
-                    announce(&*bus, &device);
-                    current.push(device);
-                }
-                Step::Retract { topic } => gone.push(topic),
+        loop {
+            let now = devices.borrow_and_update().clone();
+            let gone = tell(&*bus, &*store, &now).await;
+            let living = async {
+                tokio::join!(retract(&*bus, &*store, gone), answer(&*bus, &mut births, &now));
+            };
+            tokio::select! {
+                Ok(()) = devices.changed() => {}
+                () = living => return,
             }
         }
-        let retracting = async {
-            for topic in gone {
-                retract(&*bus, &*store, topic).await;
-            }
-        };
-        let answering = async {
-            while births.changed().await.is_ok() {
-                tokio::time::sleep(AFTER_BIRTH + JITTER.mul_f64(rand::random())).await;
-                for device in &current {
-                    announce(&*bus, device);
-                }
-            }
-        };
-        tokio::join!(retracting, answering);
     };
     let _ = cancel.run_until_cancelled(work).await;
+}
+
+/// Announces what there is; gives the topics of what is gone.
+async fn tell(bus: &dyn Bus, store: &dyn Store, devices: &[Device]) -> Vec<String> {
+    let announced = match record(store).await {
+        Ok(announced) => announced,
+        Err(fault) => {
+            tracing::error!("what Home Assistant was told before cannot be read: {fault}");
+            Record::new()
+        }
+    };
+    let mut gone = Vec::new();
+    for step in plan(&announced, devices) {
+        match step {
+            Step::Announce(device) => {
+                note(store, &device).await;
+                announce(bus, &device);
+            }
+            Step::Retract { topic } => gone.push(topic),
+        }
+    }
+    gone
+}
+
+/// Answers every birth, for as long as there is a bus.
+async fn answer(bus: &dyn Bus, births: &mut watch::Receiver<u64>, devices: &[Device]) {
+    while births.changed().await.is_ok() {
+        tokio::time::sleep(AFTER_BIRTH + JITTER.mul_f64(rand::random())).await;
+        for device in devices {
+            announce(bus, device);
+        }
+    }
 }
 
 async fn record(store: &dyn Store) -> Result<Record, StoreFault> {
@@ -87,10 +100,12 @@ fn announce(bus: &dyn Bus, device: &Device) {
 }
 
 /// Forgotten only once the broker has it, and then never sent again.
-async fn retract(bus: &dyn Bus, store: &dyn Store, topic: String) {
-    bus.announce(topic.clone(), None).await;
-    tracing::info!("taken back from Home Assistant: {topic}");
-    if let Err(fault) = store.remove(format!("{RECORD}{topic}")).await {
-        tracing::error!("what Home Assistant was told cannot be forgotten: {fault}");
+async fn retract(bus: &dyn Bus, store: &dyn Store, topics: Vec<String>) {
+    for topic in topics {
+        bus.announce(topic.clone(), None).await;
+        tracing::info!("taken back from Home Assistant: {topic}");
+        if let Err(fault) = store.remove(format!("{RECORD}{topic}")).await {
+            tracing::error!("what Home Assistant was told cannot be forgotten: {fault}");
+        }
     }
 }

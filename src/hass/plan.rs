@@ -27,11 +27,12 @@ pub enum Step {
 }
 
 /// The steps from what was announced to what is.
-pub fn plan(announced: &Record, devices: Vec<Device>) -> Vec<Step> {
+pub fn plan(announced: &Record, devices: &[Device]) -> Vec<Step> {
     let gone =
         announced.keys().filter(|topic| devices.iter().all(|device| device.topic != **topic));
     let retract: Vec<Step> = gone.map(|topic| Step::Retract { topic: topic.clone() }).collect();
-    let announce = devices.into_iter().map(|mut device| {
+    let announce = devices.iter().map(|device| {
+        let mut device = device.clone();
         for (key, kind) in announced.get(&device.topic).into_iter().flatten() {
             if !device.entities.contains_key(key) {
                 device.document["cmps"][key] = json!({ "p": kind });
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn at_first_everything_is_announced_as_it_is() {
         let devices = vec![device("a", &[("sensor_x", "sensor")])];
-        let steps = plan(&Record::new(), devices.clone());
+        let steps = plan(&Record::new(), &devices);
         assert_eq!(steps, [Step::Announce(devices[0].clone())]);
     }
 
@@ -77,23 +78,22 @@ mod tests {
     fn an_entity_that_is_gone_stays_as_a_stub_for_good_and_may_come_back() {
         let both = device("a", &[("sensor_x", "sensor"), ("switch_y", "switch")]);
         let one = device("a", &[("sensor_x", "sensor")]);
-        let mut announced = record(&plan(&Record::new(), vec![both.clone()]));
+        let mut announced = record(&plan(&Record::new(), std::slice::from_ref(&both)));
         for _ in 0..2 {
-            let steps = plan(&announced, vec![one.clone()]);
+            let steps = plan(&announced, std::slice::from_ref(&one));
             let [Step::Announce(device)] = &steps[..] else { panic!("{steps:?}") };
             assert_eq!(device.document["cmps"]["switch_y"], json!({ "p": "switch" }));
             assert_eq!(device.document["cmps"]["sensor_x"]["unique_id"], "id_sensor_x");
             announced = record(&steps);
         }
-        assert_eq!(plan(&announced, vec![both.clone()]), [Step::Announce(both)]);
+        assert_eq!(plan(&announced, std::slice::from_ref(&both)), [Step::Announce(both)]);
     }
 
     #[test]
     fn a_device_that_is_gone_is_taken_back() {
-        let announced =
-            record(&plan(&Record::new(), vec![device("old", &[("sensor_x", "sensor")])]));
+        let announced = record(&plan(&Record::new(), &[device("old", &[("sensor_x", "sensor")])]));
         let new = device("new", &[("sensor_x", "sensor")]);
-        let steps = plan(&announced, vec![new.clone()]);
+        let steps = plan(&announced, std::slice::from_ref(&new));
         assert_eq!(steps, [Step::Announce(new), Step::Retract { topic: "old".to_owned() }]);
     }
 }

@@ -14,6 +14,9 @@ pub(super) fn request(
         PrinterAction::Pause => ("printer.print.pause", Value::Null),
         PrinterAction::Resume => ("printer.print.resume", Value::Null),
         PrinterAction::Cancel => ("printer.print.cancel", Value::Null),
+        PrinterAction::TurnOffHeaters => {
+            ("printer.gcode.script", json!({ "script": "TURN_OFF_HEATERS" }))
+        }
         PrinterAction::ExcludeObject { object } => {
             check_object(object, status)?;
             ("printer.gcode.script", json!({ "script": format!("EXCLUDE_OBJECT NAME={object}") }))

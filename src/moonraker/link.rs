@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
@@ -15,12 +15,16 @@ use tokio_util::task::TaskTracker;
 
 use super::fault::MoonrakerFault;
 use super::rpc::{self, Client, Notification};
-use super::status::{self, Merged};
+use super::status::Merged;
 use super::transport::Transport;
 use super::{Endpoint, Setup, action, macros, screen, webcams};
 use crate::core::screen::ScreenMessage;
 use crate::core::types::{KlippyState, LinkStatus, PrinterAction};
-use crate::ports::{ActionRefused, NotShown, PrinterLink, Webcam};
+use crate::ports::{ActionRefused, NotListed, NotShown, OwnWebcam, PrinterLink, Webcam};
+
+mod follow;
+
+use follow::Follower;
 
 /// Our name among Moonraker's clients.
 const CLIENT: &str = "strandwatch";
@@ -52,6 +56,8 @@ pub struct Link {
     client: Mutex<Option<Client>>,
     /// Whether the printer has our macros.
     has_macros: AtomicBool,
+    /// What Moonraker is to list of ours.
+    own: Mutex<Vec<OwnWebcam>>,
 }
 
 impl Link {
@@ -65,6 +71,7 @@ impl Link {
             webcams: watch::Sender::new(Vec::new()),
             client: Mutex::new(None),
             has_macros: AtomicBool::new(false),
+            own: Mutex::new(Vec::new()),
         });
         let task = Arc::clone(&link);
         tracker.spawn(async move {
@@ -145,8 +152,10 @@ impl Link {
         self.identify(&client, identity).await?;
         self.register(&client, identity).await?;
         self.read_webcams(&client).await?;
-        let merged = Merged::default();
-        let mut follower = Follower { link: self, client, tell, merged, snapshot: 0, calls: 0 };
+        if let Err(fault) = self.sync_own(&client).await {
+            tracing::warn!("{}", self.say(&fault));
+        }
+        let mut follower = Follower::new(self, client, tell);
         follower.sync().await?;
         self.offer(Some(follower.client.clone()));
         self.publish(&follower.merged);
@@ -237,6 +246,20 @@ impl Link {
         }
     }
 
+    /// Brings Moonraker's list up to date with what it is to have of ours. Only the daemon has a say in that.
+    async fn sync_own(&self, client: &Client) -> Result<(), MoonrakerFault> {
+        if self.setup.requests.is_none() {
+            return Ok(());
+        }
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let within = self.setup.timing.query;
+        let list = client.call("server.webcams.list", Value::Null, within).await?;
+        for (method, params) in webcams::changes(&list.result, &own) {
+            client.call(method, params, within).await?;
+        }
+        Ok(())
+    }
+
     fn publish(&self, merged: &Merged) {
         self.status.send_if_modified(|known| match known {
             LinkStatus::Up(status) if **status == *merged.status() => false,
@@ -312,130 +335,20 @@ impl PrinterLink for Link {
         Box::pin(async move { self.display(&message).await.map_err(NotShown) })
     }
 
+    fn list_own(&self, webcams: Vec<OwnWebcam>) -> BoxFuture<'_, Result<(), NotListed>> {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = webcams;
+        Box::pin(async move {
+            let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let method = "server.webcams.list";
+            let synced = match client {
+                Some(client) => self.sync_own(&client).await,
+                None => Err(MoonrakerFault::LostMeanwhile { method }),
+            };
+            synced.map_err(|fault| NotListed(self.say(&fault)))
+        })
+    }
+
     fn webcams(&self) -> watch::Receiver<Vec<Webcam>> {
         self.webcams.subscribe()
-    }
-}
-
-/// Follows the printer over one connection.
-struct Follower<'a> {
-    link: &'a Link,
-    client: Client,
-    merged: Merged,
-    /// When the whole state was read: what was received earlier is older than it.
-    snapshot: u64,
-    /// Says things to our macros.
-    tell: mpsc::Sender<&'static str>,
-    /// How often they called.
-    calls: u64,
-}
-
-impl Follower<'_> {
-    async fn take(&mut self, notification: Notification) -> Result<(), MoonrakerFault> {
-        match notification.method {
-            "notify_webcams_changed" => self.link.read_webcams(&self.client).await,
-            macros::METHOD => {
-                self.called(&notification.params);
-                Ok(())
-            }
-            _ if notification.received < self.snapshot => Ok(()),
-            "notify_status_update" => {
-                if let Some(update) = notification.params.get(0) {
-                    self.merged.merge(update);
-                }
-                Ok(())
-            }
-            "notify_klippy_ready" => self.sync().await,
-            "notify_klippy_shutdown" => {
-                self.klippy_is(KlippyState::Shutdown).await;
-                Ok(())
-            }
-            "notify_klippy_disconnected" => {
-                self.merged.klippy(KlippyState::Disconnected, None);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Passes a macro's request on, and lets the macro know that it was heard.
-    fn called(&mut self, params: &Value) {
-        let Some(requests) = &self.link.setup.requests else { return };
-        self.calls += 1;
-        let printer = &self.link.setup.printer;
-        match macros::request(params, printer, SystemTime::now(), self.calls) {
-            Some(request) => match requests.try_send(request) {
-                Ok(()) => self.say_to_macros(macros::HEARD),
-                Err(error) => tracing::warn!(%printer, "a macro's request is dropped: {error}"),
-            },
-            None => tracing::warn!(%printer, "a macro called without saying what it wants"),
-        }
-    }
-
-    fn say_to_macros(&self, script: &'static str) {
-        if self.tell.try_send(script).is_err() {
-            tracing::debug!("the printer's macros have much to hear already");
-        }
-    }
-
-    /// Looks whether Klippy's state has changed, as nothing tells of some changes.
-    async fn poll(&mut self) -> Result<(), MoonrakerFault> {
-        let state = self.klippy_state().await?;
-        if state != self.merged.status().klippy { self.sync().await } else { Ok(()) }
-    }
-
-    async fn klippy_state(&self) -> Result<KlippyState, MoonrakerFault> {
-        let info = self.call("server.info", Value::Null).await?;
-        let word = info.get("klippy_state").and_then(Value::as_str).unwrap_or_default();
-        Ok(status::klippy_state(word).unwrap_or_default())
-    }
-
-    /// Reads the whole state and subscribes to its changes. Klippy may go away meanwhile: then it is polled.
-    async fn sync(&mut self) -> Result<(), MoonrakerFault> {
-        let state = self.klippy_state().await?;
-        match state {
-            KlippyState::Disconnected => self.merged.klippy(state, None),
-            KlippyState::Startup => self.klippy_is(state).await,
-            KlippyState::Ready | KlippyState::Shutdown | KlippyState::Error => {
-                match self.subscribe(state).await {
-                    Err(MoonrakerFault::Refused { .. }) => {
-                        self.klippy_is(KlippyState::Startup).await
-                    }
-                    result => return result,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn subscribe(&mut self, state: KlippyState) -> Result<(), MoonrakerFault> {
-        let listed = self.call("printer.objects.list", Value::Null).await?;
-        let wanted = status::subscription(&listed);
-        let within = self.link.setup.timing.query;
-        let reply = self.client.call("printer.objects.subscribe", wanted, within).await?;
-        self.snapshot = reply.received;
-        self.merged = Merged::default();
-        self.merged.klippy(state, None);
-        if let Some(status) = reply.result.get("status") {
-            self.merged.merge(status);
-        }
-        let has_macros = macros::are_among(&listed);
-        self.link.has_macros.store(has_macros, Ordering::Relaxed);
-        if has_macros && state == KlippyState::Ready && self.link.setup.requests.is_some() {
-            self.say_to_macros(macros::HERE);
-        }
-        Ok(())
-    }
-
-    /// Takes Klippy's state with the message that it gives for it, if it can be had.
-    async fn klippy_is(&mut self, state: KlippyState) {
-        let info = self.call("printer.info", Value::Null).await.unwrap_or_default();
-        let message = info.get("state_message").and_then(Value::as_str).map(str::to_owned);
-        self.merged.klippy(state, message);
-    }
-
-    async fn call(&self, method: &'static str, params: Value) -> Result<Value, MoonrakerFault> {
-        let reply = self.client.call(method, params, self.link.setup.timing.query).await?;
-        Ok(reply.result)
     }
 }

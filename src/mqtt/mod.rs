@@ -31,9 +31,11 @@
 //! `provision` changes the accounts in it; both take their rules from that table.
 
 pub mod access;
+pub mod audit;
 mod backoff;
 pub mod broker;
 pub mod client;
+pub mod enrolment;
 pub mod fault;
 pub mod managed;
 mod pending;

@@ -35,8 +35,14 @@ pub enum ProvisionError {
         "a running strandwatch has charge of the broker, and the broker does not answer ({0}); `strandwatch doctor` says why"
     )]
     Unreachable(Fault),
-    /// The broker does not take or answer commands.
-    #[error("the broker's dynamic security plugin does not answer: {0}")]
+    /// Only a running daemon can do it.
+    #[error("strandwatch must be running for this, and its broker does not answer: {0}")]
+    NoDaemon(Fault),
+    /// The daemon refused.
+    #[error("{0}")]
+    Declined(String),
+    /// The broker or the daemon does not take or answer commands.
+    #[error("no answer from the broker: {0}")]
     Unanswered(String),
     /// The plugin refused a command.
     #[error("the broker refuses {command} for {account}: {why}")]

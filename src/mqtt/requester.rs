@@ -77,6 +77,21 @@ impl Requester {
         client: Name,
         filters: &[String],
     ) -> Result<(Self, broadcast::Receiver<Received>), Fault> {
+        let mut wanted = vec![base.response_filter(&client)];
+        wanted.extend_from_slice(filters);
+        Self::connect_to(broker, base, client, wanted).await
+    }
+
+    /// Connects and subscribes to `wanted` alone.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_to(
+        broker: &Broker,
+        base: Base,
+        client: Name,
+        wanted: Vec<String>,
+    ) -> Result<(Self, broadcast::Receiver<Received>), Fault> {
         let client_id = format!("{client}-{:08x}", rand::random::<u32>());
         let terms = Terms {
             client_id,
@@ -87,8 +102,6 @@ impl Requester {
         };
         let (sender, mut connection) = client::open(broker, terms)?;
         connection.next().await?;
-        let mut wanted = vec![base.response_filter(&client)];
-        wanted.extend_from_slice(filters);
         let refused = |why: String| Fault::Refused { broker: broker.address(), why };
         sender.subscribe(wanted.clone()).map_err(|refusal| refused(refusal.to_string()))?;
         let early =

@@ -203,6 +203,32 @@ impl Base {
         format!("{}/client/{client}/request/+/+", self.0)
     }
 
+    /// Where the newcomer of an invitation speaks.
+    pub fn enrolment_request(&self, label: &str) -> String {
+        format!("{}/enrol/{label}/request", self.0)
+    }
+
+    /// Where it is answered.
+    pub fn enrolment_response(&self, label: &str) -> String {
+        format!("{}/enrol/{label}/response", self.0)
+    }
+
+    /// The label of the invitation whose newcomer speaks on this topic.
+    pub fn enrolling<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let below = topic.strip_prefix(self.0.as_str())?.strip_prefix("/enrol/")?;
+        below.strip_suffix("/request").filter(|label| !label.contains('/'))
+    }
+
+    /// Where the owner's command line asks the daemon; nobody but the daemon's own account may use it.
+    pub fn owner_request(&self) -> String {
+        format!("{}/owner/request", self.0)
+    }
+
+    /// Where the daemon answers it.
+    pub fn owner_response(&self) -> String {
+        format!("{}/owner/response", self.0)
+    }
+
     /// The filter that matches every response to one client.
     pub fn response_filter(&self, client: &Name) -> String {
         format!("{}/client/{client}/response/+/+", self.0)

@@ -5,6 +5,7 @@ pub mod film;
 pub mod klippy;
 pub mod moonraker;
 pub mod mosquitto;
+pub mod newcomer;
 pub mod scene;
 pub mod stage;
 pub mod webcam;

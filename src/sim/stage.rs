@@ -112,6 +112,8 @@ pub struct BrokerRig {
     /// The real thing.
     pub mosquitto: Mosquitto,
     daemon: Account,
+    /// Whom the audit logs in as.
+    canary: Account,
     clients: Vec<Account>,
 }
 
@@ -124,17 +126,17 @@ fn account(name: &str) -> Account {
 impl BrokerRig {
     /// Starts it in `folder` with a generated password for everyone.
     pub async fn start(folder: &Path, clients: &[&str]) -> Result<Self, StageError> {
-        let daemon = account("strandwatch");
+        let (daemon, canary) = (account("strandwatch"), account("canary"));
         let clients: Vec<Account> = clients.iter().map(|name| account(name)).collect();
         let settings = Settings {
             base: BASE.to_owned(),
             daemon: daemon.clone(),
-            clients: clients.clone(),
+            clients: clients.iter().chain([&canary]).cloned().collect(),
             persistence: true,
             extra: Vec::new(),
         };
         let mosquitto = Mosquitto::start(folder, &settings).await?;
-        Ok(Self { mosquitto, daemon, clients })
+        Ok(Self { mosquitto, daemon, canary, clients })
     }
 
     /// How the daemon connects.
@@ -185,9 +187,10 @@ pub fn write_config(
         folder.join("evidence"),
     );
     text += &format!(
-        "\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nusername = {:?}\nbase = {BASE:?}\n",
+        "\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nusername = {:?}\ncanary = {:?}\nbase = {BASE:?}\n",
         broker.mosquitto.port(),
         broker.daemon.name,
+        broker.canary.name,
     );
     for (client, rights, printer) in rights {
         text += &format!("\n[[mqtt.client]]\nname = {client:?}\nrights = [{rights:?}]\n");
@@ -202,11 +205,40 @@ pub fn write_config(
             printer.moonraker.options().url(),
         );
     }
-    let secrets = format!("[mqtt]\npassword = {:?}\n", broker.daemon.password.expose_secret());
+    let secrets = format!(
+        "[mqtt]\npassword = {:?}\ncanary_password = {:?}\n",
+        broker.daemon.password.expose_secret(),
+        broker.canary.password.expose_secret(),
+    );
     write_private(&folder.join("secrets.toml"), &secrets)?;
     let path = folder.join("strandwatch.toml");
     std::fs::write(&path, text).map_err(io(format!("{}", path.display())))?;
     Ok(path)
+}
+
+/// Writes `strandwatch.toml` into `folder` for these printers and a broker of the daemon's own. Returns its path and the
+/// broker's port for the network.
+pub fn write_own_config(
+    folder: &Path,
+    printers: &[&PrinterRig],
+    sections: &str,
+) -> Result<(PathBuf, u16), StageError> {
+    let (local_port, lan_port) = (free_port()?, free_port()?);
+    let store = folder.join("strandwatch.db");
+    let mut text = format!(
+        "secrets = {:?}\n\n{sections}\n[store]\npath = {store:?}\nevidence = {:?}\n\n[mqtt]\nbase = {BASE:?}\n\
+         local_port = {local_port}\nlan_port = {lan_port}\npublic_host = \"localhost\"\n",
+        folder.join("secrets.toml"),
+        folder.join("evidence"),
+    );
+    for printer in printers {
+        let url = printer.moonraker.options().url();
+        text += &format!("\n[[printer]]\nname = {:?}\nmoonraker = {url:?}\n", printer.name);
+    }
+    write_private(&folder.join("secrets.toml"), "")?;
+    let path = folder.join("strandwatch.toml");
+    std::fs::write(&path, text).map_err(io(format!("{}", path.display())))?;
+    Ok((path, lan_port))
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), StageError> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use schemars::schema_for;
 use serde_json::{Value, json};
 use strandwatch::config;
+use strandwatch::core::audit::CHECKS;
 use strandwatch::core::command::COMMANDS;
 use strandwatch::core::document::{IncidentDocument, StateDocument};
 
@@ -200,6 +201,11 @@ fn values_that_make_no_sense_together_are_found() {
             "warning mqtt.broker",
             "broker = \"managed\"",
         ),
+        ("[web]\nlisten = '7130'", "error web.listen", "127.0.0.1:7130"),
+        ("[web]\nlisten = '0.0.0.0:7130'", "error web.listen", "url = \"http://printer.lan:7130\""),
+        ("[web]\nlisten = '127.0.0.1:1'\nurl = 'x'", "error web.url", "url = \"/strandwatch\""),
+        ("[web]\nurl = '/x'", "warning web.url", "listen = \"127.0.0.1:7130\""),
+        ("[act]\nheaters_off_after = '5s'", "error act.heaters_off_after", "\"30m\""),
         ("[mqtt]\nbroker = 'external'", "error mqtt.host", "host = \"127.0.0.1\""),
         ("[mqtt]\nbroker = 'managed'\nhost = 'h'", "error mqtt.host", "\"external\""),
         ("[mqtt]\nport = 1883", "error mqtt.port", "\"external\""),
@@ -498,6 +504,7 @@ fn the_readme_has_every_command_every_event_and_every_field() {
     let page = put_between(&page, "commands", &command_table());
     let page = put_between(&page, "state", &field_table(&schema_for!(StateDocument)));
     let page = put_between(&page, "incident", &field_table(&schema_for!(IncidentDocument)));
+    let page = put_between(&page, "audit", &audit_table());
     up_to_date("README.md", &put_between(&page, "events", &event_table()));
 }
 
@@ -509,6 +516,20 @@ fn command_table() -> String {
         let moves = if row.moves { " Needs `issued_at`." } else { "" };
         let (args, right) = (args.join("<br>"), row.right.name());
         table.push_str(&format!("| `{}` | {args} | {right} | {}{moves} |\n", row.name, row.doc));
+    }
+    table
+}
+
+fn audit_table() -> String {
+    let mut table = String::from(
+        "| check | what must hold | if it does not | commands rest on it under |\n|---|---|---|---|\n",
+    );
+    for row in CHECKS {
+        let trusts: Vec<_> =
+            row.carries.iter().map(|trust| format!("`{}`", trust.word())).collect();
+        let trusts = if trusts.is_empty() { "(a warning)".to_owned() } else { trusts.join(", ") };
+        table
+            .push_str(&format!("| `{}` | {} | {} | {trusts} |\n", row.name, row.holds, row.remedy));
     }
     table
 }

@@ -329,3 +329,95 @@ fn systemd_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
     let status = wait_for("the end", STOPS_WITHIN, || daemon.0.try_wait().unwrap());
     assert!(status.success(), "{status}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printers_own_screens_tell_of_a_failure_and_take_the_answer() {
+    let stage = Stage::set(&["voron"], &[]).await;
+    let port = crate::support::free_port();
+    let web = format!("[web]\nlisten = \"127.0.0.1:{port}\"\n\n[watch]");
+    let text = std::fs::read_to_string(&stage.config).unwrap();
+    let slow = text.replace("veto = \"1s\"", "veto = \"1h\"").replace("[watch]", &web);
+    std::fs::write(&stage.config, slow).unwrap();
+    let mut watcher = stage.watcher().await;
+    let daemon = stage.daemon(&mut watcher).await;
+    let printer = &stage.printers[0];
+    let (klippy, moonraker) = (&printer.rig.klippy, &printer.rig.moonraker);
+    printer.prints("part.gcode");
+    let story = async {
+        watcher.event("voron", "watching").await;
+        printer.film.fail(Duration::from_secs(2));
+        watcher.event("voron", "alert").await;
+        let last = |part: &str| {
+            let found = klippy.console().into_iter().rev().find(|line| line.contains(part));
+            found.and_then(|line| line.split('|').nth(1).map(str::to_owned))
+        };
+        let show = || klippy.console().iter().any(|line| line == "// action:prompt_show");
+        soon("the dialog", || show().then_some(())).await;
+        let status = || klippy.console().into_iter().find(|line| line.contains("armed: pauses"));
+        klippy.type_gcode("STRANDWATCH_STATUS").unwrap();
+        assert!(soon("the status", status).await.starts_with("echo: Strandwatch: watching"));
+
+        let listed = moonraker.call("server.webcams.list", Value::Null).await.unwrap();
+        let ours: Vec<&Value> = listed["webcams"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|webcam| webcam["name"] == "Strandwatch camera")
+            .collect();
+        assert_eq!(ours.len(), 1, "{listed}");
+        assert_eq!(ours[0]["stream_url"], "/strandwatch/voron/camera/stream");
+        let picture = fetch(port, "/voron/camera/snapshot").await;
+        let at = picture.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        image::load_from_memory(&picture[at..]).unwrap();
+        let missing = fetch(port, "/voron/nozzle/snapshot").await;
+        assert!(missing.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&missing));
+
+        let pause = soon("its button", || last("Pause now")).await;
+        klippy.type_gcode(&pause).unwrap();
+        let paused = watcher.event("voron", "paused").await;
+        let EventKind::Paused { by, .. } = &paused else { panic!("{paused:?}") };
+        assert_eq!(by, "console");
+        let told = || klippy.console().into_iter().find(|line| line.contains("paused by console"));
+        let told = soon("how long it stays hot", told).await;
+        assert!(told.contains("in 10 min idle_timeout"), "{told}");
+        let resume = soon("the other button", || last("Resume")).await;
+        klippy.type_gcode(&resume).unwrap();
+        let closed = || klippy.console().last().is_some_and(|line| line == "// action:prompt_end");
+        watcher.event("voron", "cleared").await;
+        soon("the dialog goes", || closed().then_some(())).await;
+    };
+    tokio::select! {
+        () = story => {}
+        () = printer.film.follow(klippy) => {}
+    }
+    ends_well(daemon, &stage).await;
+    let listed = moonraker.call("server.webcams.list", Value::Null).await.unwrap();
+    assert_eq!(
+        listed["webcams"].as_array().unwrap().len(),
+        1,
+        "ours went with the daemon: {listed}"
+    );
+}
+
+async fn soon<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let look = async {
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("not seen: {what}"))
+}
+
+/// The whole answer to a GET.
+async fn fetch(port: u16, path: &str) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: printer\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, connection.read_to_end(&mut answer)).await.unwrap().unwrap();
+    answer
+}

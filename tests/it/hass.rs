@@ -2,4 +2,6 @@
 
 mod golden;
 mod life;
+mod managed;
+mod real;
 mod rules;

@@ -13,14 +13,17 @@ mod support;
 
 mod bench_eval;
 mod camera;
+mod captured;
 mod check;
 mod client;
 mod daemon;
+mod enrolment;
 mod hass;
 mod moonraker;
 mod mqtt;
 mod real_pictures;
 mod replay;
+mod simulate;
 mod store;
 mod structure;
 mod view;

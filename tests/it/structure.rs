@@ -16,6 +16,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("mqtt", &["core", "ports"]),
     ("hass", &["core", "ports"]),
     ("store", &["core", "ports"]),
+    ("web", &["core", "ports"]),
     ("config", &["core", "ports"]),
     // The demo's clients speak through the same client as the daemon.
     ("sim", &["core", "ports", "mqtt"]),
@@ -32,6 +33,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "mqtt",
             "hass",
             "store",
+            "web",
             "config",
         ],
     ),
@@ -40,7 +42,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 const ADAPTERS_AND_BELOW: &[&str] =
-    &["core", "ports", "moonraker", "camera", "vision", "mqtt", "hass", "store", "config"];
+    &["core", "ports", "moonraker", "camera", "vision", "mqtt", "hass", "store", "web", "config"];
 
 /// A crate and where alone it may be named.
 const ONLY_IN: &[(&str, &[&str])] = &[
@@ -52,7 +54,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/"]),
     ("tokio_tungstenite", &["src/moonraker/"]),
     ("figment", &["src/config/"]),
-    ("axum", &["src/sim/"]),
+    ("axum", &["src/sim/", "src/web/"]),
     ("rcgen", &["src/mqtt/managed/"]),
     ("qrcode", &["src/cli/client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
@@ -248,6 +250,99 @@ fn the_guard_of_purity_catches() {
         "use std::collections::{BTreeMap, VecDeque}; use std::time::Duration; use serde::Serialize; \
          fn print() -> u64 { print(); u64::from(3_u8).max(Self::N) }",
     );
+}
+
+/// Files in which it is decided who may do what.
+const DECIDING: &[&str] = &[
+    "src/core/authz.rs",
+    "src/core/request.rs",
+    "src/core/command.rs",
+    "src/core/limit.rs",
+    "src/core/audit.rs",
+    "src/core/mod.rs",
+];
+
+/// Words of a place. (Who a message was *written for* is a client, a printer and a command.)
+const PLACES: &[&str] = &[
+    "addr",
+    "address",
+    "dns",
+    "forwarded",
+    "host",
+    "hostname",
+    "ip",
+    "ipaddr",
+    "ipv4",
+    "ipv6",
+    "lan",
+    "mac",
+    "mdns",
+    "net",
+    "network",
+    "peer",
+    "port",
+    "proxy",
+    "remote",
+    "socket",
+    "subnet",
+    "uri",
+    "url",
+];
+
+/// The words of every identifier of `text`, its tests included: `PeerAddr` and `peer_addr` are `peer` and `addr`.
+fn words(text: &str) -> BTreeSet<String> {
+    struct Idents(BTreeSet<String>);
+    impl<'ast> syn::visit::Visit<'ast> for Idents {
+        fn visit_ident(&mut self, ident: &'ast syn::Ident) {
+            let mut word = String::new();
+            for letter in ident.to_string().chars() {
+                if (letter == '_' || letter.is_uppercase()) && !word.is_empty() {
+                    self.0.insert(std::mem::take(&mut word));
+                }
+                if letter != '_' {
+                    word.extend(letter.to_lowercase());
+                }
+            }
+            self.0.insert(word);
+        }
+    }
+    let mut idents = Idents(BTreeSet::new());
+    syn::visit::Visit::visit_file(&mut idents, &syn::parse_file(text).unwrap());
+    idents.0
+}
+
+#[test]
+fn what_decides_can_hold_no_address() {
+    let places = |text: &str| {
+        words(text).into_iter().filter(|word| PLACES.contains(&word.as_str())).collect::<Vec<_>>()
+    };
+    for file in DECIDING {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert_eq!(places(&text), [""; 0], "{file} names a place");
+    }
+    for caught in [
+        "struct Principal { peer: String }",
+        "enum Credential { FromAddr(u32) }",
+        "fn allow(source_ip: [u8; 4]) {}",
+        "use std::net::IpAddr;",
+    ] {
+        assert!(!places(caught).is_empty(), "not caught: {caught}");
+    }
+}
+
+#[test]
+fn a_client_cannot_be_named_by_an_address() {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    let mut bits = 1_u128;
+    for _ in 0..1_000 {
+        // Any numbers will do: those of an LCG (Knuth's MMIX).
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let addresses =
+            [IpAddr::V4(Ipv4Addr::from_bits(bits as u32)), IpAddr::V6(Ipv6Addr::from_bits(bits))];
+        for address in addresses {
+            strandwatch::core::types::Name::parse(&address.to_string()).unwrap_err();
+        }
+    }
 }
 
 /// Whether `source` is longer than a file should be.

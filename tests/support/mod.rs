@@ -6,6 +6,7 @@ pub mod config;
 pub mod models;
 pub mod moonraker;
 pub mod mqtt;
+pub mod newcomer;
 pub mod own;
 pub mod source;
 pub mod stage;

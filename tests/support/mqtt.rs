@@ -76,7 +76,9 @@ impl Rig {
         let settings = Settings {
             base: "strandwatch".to_owned(),
             daemon: account("strandwatch"),
-            clients: ["owner", "household", "observer", "homeassistant"].map(account).to_vec(),
+            clients: ["owner", "household", "observer", "homeassistant", "canary"]
+                .map(account)
+                .to_vec(),
             persistence: false,
             // As many as come: what the broker acknowledged has then left it for its subscribers.
             extra: vec!["max_inflight_messages 0".to_owned()],
@@ -107,6 +109,33 @@ impl Rig {
     pub async fn start_again(&mut self) {
         let folder = self.folder.path().join("broker");
         self.broker = Some(Mosquitto::start_at(&folder, &self.settings, self.port).await.unwrap());
+    }
+
+    /// A file of the broker, `acl` or `mosquitto.conf`.
+    pub fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join("broker").join(file)).unwrap()
+    }
+
+    /// Rewrites a file of the broker and has it read again: the daemon stays connected.
+    pub async fn rewrite(&self, file: &str, text: &str) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let reloads = || self.read("mosquitto.log").matches("Reloading config").count();
+        let before = reloads();
+        std::fs::write(self.folder.path().join("broker").join(file), text).unwrap();
+        let pid = Pid::from_raw(self.broker.as_ref().unwrap().pid().unwrap() as i32).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        soon("the broker reads its files again", async {
+            while reloads() == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// The login of one of the accounts.
+    pub fn login_of(&self, who: &str) -> Login {
+        let account = self.settings.clients.iter().find(|account| account.name == who).unwrap();
+        Login { user: account.name.clone(), password: account.password.clone() }
     }
 
     pub fn store_file(&self) -> std::path::PathBuf {

@@ -141,13 +141,20 @@ impl Stage {
         Self { printers: rigs, broker, config, folder }
     }
 
-    /// Starts the daemon and waits until it says it is online.
+    /// Starts the daemon and waits until it says that it is online and takes commands.
     pub async fn daemon(&self, watcher: &mut Watcher) -> Daemon {
         let log = self.folder.path().join("strandwatch.log");
         let daemon = Daemon::start(&program(), &self.config, &log).unwrap();
         watcher
             .until("the daemon is online", |seen| {
                 (seen.topic == format!("{BASE}/status") && seen.payload == b"online").then_some(())
+            })
+            .await;
+        watcher
+            .until("the command plane is open", |seen| {
+                let health: Value = serde_json::from_slice(&seen.payload).ok()?;
+                (seen.topic == format!("{BASE}/health") && health["command_plane"]["open"] == true)
+                    .then_some(())
             })
             .await;
         daemon

@@ -7,15 +7,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::WiringError;
+use crate::app::daemon::BusParts;
 use crate::app::health::BusFacts;
 use crate::config::{self, Checked};
 use crate::core::authz::Grants;
 use crate::mqtt::access::{Access, Home};
 use crate::mqtt::{self, managed};
-use crate::ports::{BrokerHealth, Bus, Requests};
+use crate::ports::BrokerHealth;
 use crate::store::SqliteStore;
-
-pub(super) type WiredBus = (Arc<dyn Bus>, Requests, BusFacts);
 
 /// Connects to the broker, and runs it first if it is to be our own.
 pub(super) fn connect(
@@ -25,7 +24,7 @@ pub(super) fn connect(
     store: &Arc<SqliteStore>,
     cancel: &CancellationToken,
     tracker: &TaskTracker,
-) -> Result<WiredBus, WiringError> {
+) -> Result<BusParts, WiringError> {
     let setup = bus_setup(config, settings)?;
     let has_login = setup.broker.login.is_some();
     let broker = managed_settings(config, settings)?.map(|settings| {
@@ -35,7 +34,34 @@ pub(super) fn connect(
         told
     });
     let (bus, requests) = mqtt::connect(setup, store.clone(), cancel, tracker);
-    Ok((bus, requests, BusFacts { has_login, grants, broker }))
+    let auditor = Arc::new(auditor(config, settings, &grants.borrow())?);
+    let facts = BusFacts { trust: settings.trust, has_login, grants, broker };
+    Ok(BusParts { bus, requests, facts, auditor })
+}
+
+/// Who tests the broker.
+pub fn auditor(
+    config: &Checked,
+    settings: &config::Mqtt,
+    grants: &Grants,
+) -> Result<mqtt::audit::Auditor, WiringError> {
+    let mqtt::Setup { broker, base, .. } = bus_setup(config, settings)?;
+    let canary = match managed_settings(config, settings)? {
+        Some(own) => Some(own.folder.canary_login()?),
+        None => settings.canary.as_ref().map(broker_login),
+    };
+    // Moonraker's own name on a broker is its host's, unless it is told otherwise.
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let clients = grants.0.keys().cloned().collect();
+    let instances = vec![host];
+    Ok(mqtt::audit::Auditor::new(mqtt::audit::Plan { broker, base, canary, clients, instances }))
+}
+
+fn broker_login(login: &config::Login) -> mqtt::Login {
+    mqtt::Login {
+        user: login.username.clone(),
+        password: login.password.clone().unwrap_or_default(),
+    }
 }
 
 /// How to reach the broker.
@@ -46,10 +72,7 @@ pub fn bus_setup(config: &Checked, settings: &config::Mqtt) -> Result<mqtt::Setu
             host: settings.host.clone(),
             port: settings.port,
             tls: settings.tls.as_ref().map(|tls| mqtt::Tls { ca_file: tls.ca_file.clone() }),
-            login: settings.login.as_ref().map(|login| mqtt::Login {
-                user: login.username.clone(),
-                password: login.password.clone().unwrap_or_default(),
-            }),
+            login: settings.login.as_ref().map(broker_login),
         },
     };
     // Clients of our own broker cannot know the daemon's session by name, and so cannot push it off.

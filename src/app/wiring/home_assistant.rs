@@ -1,11 +1,47 @@
 //! From the checked configuration to what Home Assistant is told.
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
 use crate::config::{self, Checked};
 use crate::core::authz::Grants;
 use crate::core::command::COMMANDS;
 use crate::core::types::Name;
 use crate::hass;
 use crate::mqtt::topics::{Base, Exchange, Level, Topic};
+use crate::ports::Bus;
+use crate::store::SqliteStore;
+
+/// Tells Home Assistant what there is, and again when its client's rights change, until `cancel`.
+pub fn tell(
+    config: &Checked,
+    base: Base,
+    mut grants: watch::Receiver<Grants>,
+    bus: &Arc<dyn Bus>,
+    store: &Arc<SqliteStore>,
+    cancel: &CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (config, cancel) = (config.clone(), cancel.clone());
+    let now = devices(&config, &grants.borrow_and_update(), &base);
+    let told = watch::Sender::new(now);
+    let telling = hass::run(told.subscribe(), bus.clone(), store.clone(), cancel.clone());
+    async move {
+        let follow = async {
+            while grants.changed().await.is_ok() {
+                let now = devices(&config, &grants.borrow_and_update(), &base);
+                told.send_if_modified(|known| {
+                    let changed = *known != now;
+                    *known = now;
+                    changed
+                });
+            }
+        };
+        // Either may be over first: without a change of rights there is still everything to tell.
+        let _ = cancel.run_until_cancelled(async { tokio::join!(telling, follow) }).await;
+    }
+}
 
 /// What Home Assistant is to be told, if anything: with the buttons and settings that its client has the rights for.
 pub fn devices(config: &Checked, grants: &Grants, base: &Base) -> Vec<hass::Device> {

@@ -209,6 +209,7 @@ fn setup(printer: &Name, camera: &Name) -> Setup {
         on_confirmed: None,
         answer_within_ms: 600_000,
         if_unanswered: crate::core::incident::Unanswered::Nothing,
+        heaters_off_after_ms: None,
         confirm_within_ms: 30_000,
         attempts: 3,
     };

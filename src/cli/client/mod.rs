@@ -2,6 +2,7 @@
 
 mod credential;
 mod desk;
+mod invite;
 mod list;
 mod log;
 
@@ -42,6 +43,12 @@ enum Command {
     Rm(NameArgument),
     /// Give a client a new secret and keep its rights; the old one ends at once
     Rotate(NameArgument),
+    /// Invite a newcomer: a code that works once, and for some minutes
+    Invite(invite::Arguments),
+    /// Let the newcomer in that shows this number; without one, show who waits
+    Confirm(invite::Confirm),
+    /// Refuse the newcomer that shows this number, or withdraw an invitation by the first part of its code
+    Refuse(invite::Refuse),
     /// Show what clients asked for, and what became of it
     Log(log::Arguments),
 }
@@ -89,6 +96,9 @@ pub fn run(arguments: Arguments) -> Outcome {
             Command::List => list::show(&desk, json).await,
             Command::Rm(NameArgument { name }) => rm(&desk, &name, json).await,
             Command::Rotate(NameArgument { name }) => rotate(&desk, &name, json).await,
+            Command::Invite(arguments) => invite::invite(&desk, &arguments, json).await,
+            Command::Confirm(arguments) => invite::confirm(&desk, arguments, json).await,
+            Command::Refuse(arguments) => invite::refuse(&desk, arguments, json).await,
             Command::Log(_) => Ok(Exit::Well),
         };
         desk.store.close().await;

@@ -122,7 +122,17 @@ fn words(kind: &EventKind) -> String {
         EventKind::SelfTest { detail, .. } => format!("{name}: {detail}"),
         EventKind::Degraded { why, .. } | EventKind::Blind { why, .. } => format!("{name}: {why}"),
         EventKind::Cleared { why, .. } => format!("{name}: {why}"),
+        EventKind::Enrolment { step, client, why, .. } => {
+            let step = serde_json::json!(step);
+            let step = step.as_str().unwrap_or_default();
+            match (client, why) {
+                (Some(client), None) => format!("{name}: {step}: {client}"),
+                (_, Some(why)) => format!("{name}: {step}: {why}"),
+                (None, None) => format!("{name}: {step}"),
+            }
+        }
         EventKind::ActFailed { reason, .. } => format!("{name}: {reason}"),
+        EventKind::BrokerAudit { problems } => format!("{name}: {}", problems.join("; ")),
         EventKind::Watching | EventKind::Dismissed { .. } | EventKind::Confirmed { .. } => {
             name.to_owned()
         }

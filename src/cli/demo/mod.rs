@@ -1,6 +1,7 @@
 //! `strandwatch demo`: the whole system on one machine, with nothing to set up, told as a story.
 
 mod audience;
+mod people;
 mod story;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +12,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::audience::Audience;
+use self::people::House;
 use self::story::Story;
 use super::output::say;
 use super::{Exit, OrExit, Outcome};
 use crate::sim::film::Film;
-use crate::sim::stage::{BrokerRig, Daemon, PrinterRig, write_config};
+use crate::sim::stage::{Daemon, PrinterRig, write_own_config};
 use crate::sim::webcam;
 
 /// Arguments of `strandwatch demo`.
@@ -82,7 +84,7 @@ async fn play(arguments: &Arguments) -> Outcome {
     let cancel = CancellationToken::new();
 
     say(
-        "Setting the stage: a real Moonraker over a simulated Klippy, a rendered camera, a real Mosquitto.",
+        "Setting the stage: a real Moonraker over a simulated Klippy, a rendered camera, a daemon with a Mosquitto of its own.",
     );
     let film = Film::new(7);
     let listener = TcpListener::bind("127.0.0.1:0").await.or_exit(Exit::Internal)?;
@@ -96,22 +98,22 @@ async fn play(arguments: &Arguments) -> Outcome {
     let printer = PrinterRig::start(&folder, PRINTER, &python, &url, arguments.speed)
         .await
         .or_exit(Exit::Unreachable)?;
-    let broker = BrokerRig::start(&folder.join("broker"), &["owner", "household", "observer"])
-        .await
-        .or_exit(Exit::Unreachable)?;
-    let rights = [
-        ("owner", "owner", None),
-        ("household", "household", None),
-        ("observer", "observer", None),
-    ];
-    let config =
-        write_config(&folder, &[&printer], &broker, SECTIONS, &rights).or_exit(Exit::Internal)?;
-    let (observer, seen) = broker.connect("observer").await.or_exit(Exit::Unreachable)?;
-    let (household, _) = broker.connect("household").await.or_exit(Exit::Unreachable)?;
-    let (owner, _) = broker.connect("owner").await.or_exit(Exit::Unreachable)?;
+    let (config, lan_port) =
+        write_own_config(&folder, &[&printer], SECTIONS).or_exit(Exit::Internal)?;
     let program = std::env::current_exe().or_exit(Exit::Internal)?;
+    let broker = folder.join("broker");
+    let house = House { program: program.clone(), config: config.clone(), broker, lan_port };
+    let mut secrets = Vec::new();
+    for name in ["observer", "owner"] {
+        say(format_args!("         $ strandwatch client add {name} --rights {name}"));
+        let made = house.client(&["add", name, "--rights", name]).await.or_exit(Exit::Internal)?;
+        secrets.push(made["secret"].as_str().unwrap_or_default().to_owned());
+    }
     let log = folder.join("strandwatch.log");
     let daemon = Daemon::start(&program, &config, &log).or_exit(Exit::Internal)?;
+    let (observer, seen) =
+        house.connect("observer", &secrets[0]).await.or_exit(Exit::Unreachable)?;
+    let (owner, _) = house.connect("owner", &secrets[1]).await.or_exit(Exit::Unreachable)?;
     say(format_args!(
         "Everything is in {}; the daemon's log is strandwatch.log there.",
         folder.display()
@@ -121,9 +123,10 @@ async fn play(arguments: &Arguments) -> Outcome {
         printer: &printer,
         film: &film,
         audience: Audience::new(seen, folder.join("alert.jpg")),
+        house: &house,
         observer,
-        household,
         owner,
+        secret: String::new(),
         speed: arguments.speed,
         checks: Vec::new(),
     };
@@ -142,10 +145,10 @@ async fn play(arguments: &Arguments) -> Outcome {
     drop(story);
     if arguments.keep {
         say(format_args!(
-            "Staying up: Moonraker at {}, Mosquitto at 127.0.0.1:{}, passwords in {}. Ctrl-C ends it.",
+            "Staying up: Moonraker at {}, the broker at localhost:{lan_port} with TLS; get a login by \
+             `strandwatch client add NAME --rights owner --config {}`. Ctrl-C ends it.",
             printer.moonraker.options().url(),
-            broker.mosquitto.port(),
-            folder.display(),
+            config.display(),
         ));
         let _ = tokio::signal::ctrl_c().await;
     }
@@ -155,7 +158,6 @@ async fn play(arguments: &Arguments) -> Outcome {
     }
     let _ = printer.moonraker.stop().await;
     printer.klippy.stop().await;
-    broker.mosquitto.stop().await;
     cancel.cancel();
     Ok(if ended.is_some_and(|status| status.success()) { exit } else { Exit::ProblemsFound })
 }

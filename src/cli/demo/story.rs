@@ -3,10 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::PRINTER;
 use super::audience::Audience;
-use crate::core::event::EventKind;
+use super::people::House;
+use crate::core::event::{EnrolmentStep, EventKind};
 use crate::core::types::PrintState;
 use crate::mqtt::requester::Requester;
 use crate::mqtt::wire::{Delivery, Qos};
@@ -20,14 +22,16 @@ pub struct Story<'a> {
     pub printer: &'a PrinterRig,
     /// What the camera shows.
     pub film: &'a Film,
+    /// Where credentials are given.
+    pub house: &'a House,
     /// What the observer sees.
     pub audience: Audience,
     /// May view.
     pub observer: Requester,
-    /// May view, vote and pause.
-    pub household: Requester,
     /// May do everything.
     pub owner: Requester,
+    /// The household's secret, once it has one.
+    pub secret: String,
     /// How much faster than life.
     pub speed: f64,
     /// What was to be observed, and whether it was.
@@ -43,6 +47,7 @@ impl Story<'_> {
     pub async fn tell(&mut self) -> anyhow::Result<()> {
         self.bad_print().await?;
         self.commands().await?;
+        self.revocation().await?;
         self.good_print().await
     }
 
@@ -131,8 +136,9 @@ impl Story<'_> {
         }
         self.check("the broker refused the observer in the owner's name", refused);
 
+        let household = self.invitation().await?;
         self.audience.tell("household confirms the failure");
-        let answer = self.household.request(PRINTER, "confirm", &request("h-1"), ANSWER).await?;
+        let answer = household.request(PRINTER, "confirm", &request("h-1"), ANSWER).await?;
         self.audience.tell(format_args!("answer    {answer}"));
         self.check("the household's vote counted", status(&answer) == "ok");
 
@@ -151,6 +157,50 @@ impl Story<'_> {
                 matches!(kind, EventKind::PrintEnded { .. }).then_some(())
             })
             .await
+    }
+
+    /// Somebody without a credential is invited; gives the connection that it has in the end.
+    async fn invitation(&mut self) -> anyhow::Result<Requester> {
+        self.audience.tell("owner     $ strandwatch client invite --rights household");
+        let invitation = self.house.client(&["invite", "--rights", "household"]).await?;
+        let code = invitation["code"].as_str().unwrap_or_default();
+        self.audience
+            .tell(format_args!("newcomer  knows the code {code} and says hello as household"));
+        let mut newcomer = self.house.newcomer(code).await?;
+        let number = newcomer.present("household").await?;
+        let step = |wanted| {
+            move |kind: &EventKind| {
+                matches!(kind, EventKind::Enrolment { step, .. } if *step == wanted).then_some(())
+            }
+        };
+        self.audience.event("the newcomer", ANSWER, step(EnrolmentStep::Presented)).await?;
+        let waiting = self.house.client(&["confirm"]).await?;
+        let same = waiting["waiting"][0]["number"] == number.as_str();
+        self.check("the newcomer and the daemon show the same number", same);
+        self.audience.tell(format_args!("owner     $ strandwatch client confirm {number}"));
+        self.house.client(&["confirm", &number]).await?;
+        let credential = newcomer.welcome().await?;
+        self.audience.event("the admission", ANSWER, step(EnrolmentStep::Admitted)).await?;
+        self.secret = credential.secret;
+        let (household, _) = self.house.connect("household", &self.secret).await?;
+        self.check("an invitation was accepted: the household has a credential of its own", true);
+        Ok(household)
+    }
+
+    /// The household's credential is taken away while it is connected.
+    async fn revocation(&mut self) -> anyhow::Result<()> {
+        let (_household, mut messages) = self.house.connect("household", &self.secret).await?;
+        self.audience.tell("owner     $ strandwatch client rm household");
+        self.house.client(&["rm", "household"]).await?;
+        let ended = async { while !matches!(messages.recv().await, Err(RecvError::Closed)) {} };
+        let ended = tokio::time::timeout(ANSWER, ended).await.is_ok();
+        self.check("the household's connection ended at once when it was removed", ended);
+        let again = self.house.connect("household", &self.secret).await;
+        if let Err(refusal) = &again {
+            self.audience.tell(format_args!("broker    {refusal}"));
+        }
+        self.check("its credential opens nothing any more", again.is_err());
+        Ok(())
     }
 
     async fn good_print(&mut self) -> anyhow::Result<()> {

@@ -55,6 +55,12 @@ pub struct Arguments {
     /// Wrong alerts per 100 hours asked of the evidence rule; the first one is what the other rules are compared at
     #[arg(long, default_value = "5,1,20", value_delimiter = ',', value_name = "RATES", value_parser = per_100h)]
     alerts: Vec<f64>,
+    /// Only the evidence rule, at the rates of --alerts: what its thresholds cost
+    #[arg(long)]
+    evidence_only: bool,
+    /// Decides which views there are; without it the seed. Other prints before the same cameras need no new scoring
+    #[arg(long, value_name = "S")]
+    views_seed: Option<u64>,
     /// Score less of each view: quick, and good for a first look only
     #[arg(long)]
     coarse: bool,
@@ -109,7 +115,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         printers: bank.printers.len().min(prints),
         seed: arguments.seed,
         model: facts.name.clone(),
-        entries: compete(&workload, &arguments.alerts),
+        entries: compete(&workload, &arguments),
         newborn: workload.newborn(),
     };
     if arguments.json {
@@ -126,9 +132,12 @@ pub fn run(arguments: Arguments) -> Outcome {
 }
 
 /// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
-fn compete(workload: &Workload, alerts: &[f64]) -> Vec<Entry> {
+fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
     let mut entries: Vec<Entry> =
-        alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
+        arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
+    if arguments.evidence_only {
+        return entries;
+    }
     let Some(first) = entries.first() else { return entries };
     // Where ours alerted never wrongly, the others may once in all those hours.
     let least = 100.0 / first.tally.good_h.max(1.0);
@@ -152,7 +161,7 @@ impl Arguments {
         Order {
             pictures: self.pictures.clone().map(|folder| (folder, self.split.clone())),
             printers: usize::from(self.printers),
-            seed: self.seed,
+            seed: self.views_seed.unwrap_or(self.seed),
             size: if self.coarse { (320, 240) } else { (640, 480) },
             thorough,
         }

@@ -2,7 +2,7 @@
 //! must not count as failures where they are, and only there.
 //!
 //! A cell's log-odds of showing strands are compared with its mean log-odds while all was well. What is known to be
-//! cluttered is discounted by the excess of that mean over [`USUAL`], what is known to be clean counts more: a steady
+//! cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean counts more: a steady
 //! 0.5 in a corner that never showed more than 0.02 is news, and none where a cable has always scored 0.5.
 //!
 //! | learned from | may discount, log-odds | why it can be trusted |

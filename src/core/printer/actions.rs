@@ -173,6 +173,7 @@ impl Printer {
 
     /// People called it off: the daemon's own action is not repeated. One that is under way may still show its effect.
     pub(super) fn drop_policy_actions(&mut self) {
+        self.cooling = None;
         self.pending.retain_mut(|pending| {
             let ours = matches!(pending.origin, Origin::Policy { .. });
             pending.called_off |= ours;

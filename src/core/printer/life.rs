@@ -90,6 +90,7 @@ impl Printer {
         self.close_incident(now, "the print ended");
         self.event(now, EventKind::PrintEnded { outcome: outcome.to_owned(), duration_s });
         self.job = None;
+        self.cooling = None;
         self.phase = Phase::Idle;
         for (name, camera) in &mut self.cameras {
             if outcome == "complete"
@@ -108,11 +109,13 @@ impl Printer {
 
     fn on_paused(&mut self, now: Now, status: &PrinterStatus) {
         let (by, incident) = self.who(&PrinterAction::Pause);
-        if incident.is_none() {
+        match &incident {
             // Somebody else was faster: what the daemon wanted (a cancel, say) is theirs to decide now.
-            self.drop_policy_actions();
-        } else {
-            self.ask_people(now);
+            None => self.drop_policy_actions(),
+            Some(incident) => {
+                self.plan_cooling(now, incident);
+                self.ask_people(now);
+            }
         }
         let idle_timeout_s = status.idle_timeout_s;
         self.event(now, EventKind::Paused { incident, by, idle_timeout_s });
@@ -120,6 +123,7 @@ impl Printer {
 
     /// Whoever resumes has looked: the incident is over, what it was about may raise another.
     fn on_resumed(&mut self, now: Now) {
+        self.cooling = None;
         if self.incident.is_some() {
             self.close_incident(now, "the print was resumed");
             self.drop_policy_actions();

@@ -2,6 +2,7 @@
 
 mod actions;
 mod commands;
+mod cooling;
 mod describe;
 mod life;
 mod object;
@@ -14,6 +15,7 @@ mod watching;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::commands::Asked;
+use self::cooling::Cooling;
 use self::pace::Pace;
 use self::screen::Screen;
 use self::sight::Blindness;
@@ -147,6 +149,7 @@ pub struct Printer {
     /// `None` until something was told: an incident of an earlier run may still stand on the bus.
     told_incident: Option<Option<IncidentDocument>>,
     screen: Screen,
+    cooling: Option<Cooling>,
     outputs: VecDeque<Output>,
 }
 
@@ -198,6 +201,7 @@ impl Printer {
             told_state: None,
             told_incident: None,
             screen: Screen::new(prompt_open),
+            cooling: None,
             outputs: VecDeque::new(),
         }
     }
@@ -232,6 +236,7 @@ impl Printer {
         self.give_up_snapshots(now);
         self.check_pending(now, next_id);
         self.step_incident(now, next_id);
+        self.cool(now, next_id);
         self.settle_question(now, next_id);
         self.sample(now);
         self.judge_watch(now, next_id);
@@ -256,6 +261,7 @@ impl Printer {
             .map(Pending::deadline_ms)
             .chain(veto)
             .chain(self.question_deadline_ms())
+            .chain(self.cooling.as_ref().map(|cooling| cooling.at.mono_ms))
             .chain(self.snoozed_until.map(|until| until.mono_ms))
             .chain(self.snapshots.iter().map(|open| open.until_ms))
             .chain(self.stale_deadlines_ms())

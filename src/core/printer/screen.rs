@@ -162,7 +162,13 @@ impl Printer {
         };
         match (action, of.stage) {
             (_, _) if of.paused => {
-                let cooling = status.idle_timeout_s.map(cooling).unwrap_or_default();
+                let ours = self.setup.act.heaters_off_after_ms.filter(|_| self.cooling.is_some());
+                let cooling = match ours.map(|ms| ms as f64 / 1_000.0) {
+                    Some(s) if status.idle_timeout_s.is_none_or(|theirs| s < theirs) => {
+                        format!("; in {} the heaters go off", span(s))
+                    }
+                    Some(_) | None => status.idle_timeout_s.map(cooling).unwrap_or_default(),
+                };
                 format!("The print is paused{cooling}.")
             }
             (Some(action), "veto") => format!(

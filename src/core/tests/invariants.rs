@@ -124,7 +124,9 @@ impl<'a> Watchers<'a> {
                 }
             }
             Input::SelfTest { .. }
+            | Input::Audited { .. }
             | Input::Grants { .. }
+            | Input::Enrolment { .. }
             | Input::ActionAnswered { .. }
             | Input::SnapshotTaken { .. }
             | Input::Tick => {}

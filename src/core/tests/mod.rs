@@ -6,6 +6,7 @@ mod actions;
 mod authority;
 mod clutter;
 mod console;
+mod cooling;
 mod incidents;
 mod invariants;
 mod life;

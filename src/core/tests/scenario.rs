@@ -92,6 +92,7 @@ pub fn printer_setup(cameras: &[&str]) -> PrinterSetup {
             on_confirmed: None,
             answer_within_ms: ANSWER_S * 1_000,
             if_unanswered: Unanswered::Nothing,
+            heaters_off_after_ms: None,
             confirm_within_ms: CONFIRM_S * 1_000,
             attempts: ATTEMPTS,
         },

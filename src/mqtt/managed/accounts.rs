@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use super::folder::{Folder, random, write_private};
 use super::process::MosquittoError;
 use super::{DAEMON, Lock};
-use crate::core::authz::Grants;
+use crate::core::authz::{Grant, Grants, Right};
 use crate::core::types::Name;
 use crate::mqtt::access::{Access, Rule, Way};
+use crate::mqtt::broker::Login;
 
 /// The plugin's own topics; who may publish there may do everything.
 pub const CONTROL: &str = "$CONTROL/dynamic-security/v1";
@@ -160,8 +161,8 @@ impl Accounts {
         self.lists.roles.retain(|known| known["rolename"] != role.as_str());
     }
 
-    /// Brings everything in line: the daemon with its secret, each client of `grants` with its rules and the password it
-    /// has, and nobody else.
+    /// Brings everything in line: the daemon and the canary with their secrets, each client of `grants` with its rules and
+    /// the password it has, and nobody else.
     ///
     /// # Errors
     /// When the system gives no random bytes.
@@ -169,6 +170,7 @@ impl Accounts {
         &mut self,
         access: &Access,
         secret: &SecretString,
+        canary: &Login,
         grants: &Grants,
     ) -> Result<(), MosquittoError> {
         let known = |name: Option<&str>| {
@@ -183,6 +185,11 @@ impl Accounts {
         self.put(DAEMON, &own, Some(secret))?;
         for (name, grant) in &grants.0 {
             self.put(name.as_str(), &access.of_client(name, grant), None)?;
+        }
+        // Last, so that nobody else can have its name.
+        if let Ok(name) = Name::parse(&canary.user) {
+            let rights = Grant { rights: [Right::View].into(), printers: None };
+            self.put(&canary.user, &access.of_client(&name, &rights), Some(&canary.password))?;
         }
         Ok(())
     }

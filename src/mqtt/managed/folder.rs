@@ -12,8 +12,8 @@ use rand::rngs::SysRng;
 use rustix::fs::{FlockOperation, flock};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::DAEMON;
 use super::process::MosquittoError;
+use super::{CANARY, DAEMON};
 use crate::mqtt::broker::{Broker, Login};
 
 /// The folder of a broker of our own.
@@ -86,8 +86,20 @@ impl Folder {
     /// # Errors
     /// When it can be neither read nor written.
     pub fn secret(&self) -> Result<SecretString, MosquittoError> {
+        self.secret_in("secret")
+    }
+
+    /// Whom the audit logs in as.
+    ///
+    /// # Errors
+    /// As [`Self::secret`].
+    pub fn canary_login(&self) -> Result<Login, MosquittoError> {
+        Ok(Login { user: CANARY.to_owned(), password: self.secret_in("canary")? })
+    }
+
+    fn secret_in(&self, file: &str) -> Result<SecretString, MosquittoError> {
         self.make()?;
-        let path = self.0.join("secret");
+        let path = self.0.join(file);
         let trouble = |error| MosquittoError::File { file: path.clone(), error };
         match fs::read_to_string(&path) {
             Ok(text) if !text.trim().is_empty() => return Ok(text.trim().into()),
@@ -126,7 +138,7 @@ pub fn fresh_secret() -> Result<SecretString, MosquittoError> {
 }
 
 /// Fills `bytes` from the operating system.
-pub(super) fn random(bytes: &mut [u8]) -> Result<(), MosquittoError> {
+pub(in crate::mqtt) fn random(bytes: &mut [u8]) -> Result<(), MosquittoError> {
     SysRng.try_fill_bytes(bytes).map_err(|error| MosquittoError::Random(error.to_string()))
 }
 

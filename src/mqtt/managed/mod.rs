@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `mosquitto.conf` | written at each start |
 //! | `dynamic-security.json` | the accounts, kept by Mosquitto's dynamic security plugin: hashes, roles, access rules |
-//! | `secret` | the daemon's own password at the broker |
+//! | `secret`, `canary` | the passwords of the daemon and of the audit's canary at the broker |
 //! | `ca.pem`, `ca.key`, `server.pem`, `server.key` | the certificates of the LAN's listener |
 //! | `lock` | held by whoever runs the broker or edits its accounts |
 //!
@@ -25,6 +25,7 @@ pub mod process;
 mod supervisor;
 
 pub use certificate::{fingerprint, fingerprint_of, prepare as prepare_certificates};
+pub(super) use folder::random;
 pub use folder::{Folder, Lock, fresh_secret};
 pub use process::MosquittoError;
 pub use supervisor::{GrantsNow, check_ports, is_installed, supervise};
@@ -33,6 +34,9 @@ use super::access::Access;
 
 /// The daemon's user name at its own broker.
 pub const DAEMON: &str = "strandwatch";
+
+/// The user name that the audit logs in as: the rules of a client, and no rights here.
+pub const CANARY: &str = "strandwatch-canary";
 
 /// How our own broker is to be.
 #[derive(Debug, Clone)]

@@ -57,6 +57,10 @@ impl Machine {
                 Ok(Outcome::Done)
             }
             "SDCARD_PRINT_FILE" => self.print_file(arguments),
+            "TURN_OFF_HEATERS" => {
+                self.cool();
+                Ok(Outcome::Done)
+            }
             "EXCLUDE_OBJECT" => Ok(self.exclude(arguments)),
             "SET_GCODE_VARIABLE" => {
                 self.timelapse_parked = argument(arguments, "VALUE").as_deref() == Some("True");

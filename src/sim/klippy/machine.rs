@@ -223,7 +223,7 @@ impl Machine {
         }
     }
 
-    fn cool(&mut self) {
+    pub(super) fn cool(&mut self) {
         self.extruder.target = 0.0;
         self.bed.target = 0.0;
     }

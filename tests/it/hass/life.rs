@@ -91,32 +91,52 @@ impl Bus for Counted {
 /// A daemon's bus, and what tells Home Assistant.
 struct Telling {
     daemon: Daemon,
+    devices: watch::Sender<Vec<Device>>,
+    announced: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
 impl Telling {
-    /// Announces, and is done when all is said: what is taken back is on record until the broker has heard of it.
     async fn begin(rig: &Rig, devices: Vec<Device>) -> Self {
         let daemon = rig.daemon().await;
-        let mut expected: Vec<String> =
-            devices.iter().map(|device| format!("home_assistant/{}", device.topic)).collect();
-        expected.sort();
         let bus = Arc::new(Counted { bus: daemon.bus.clone(), announced: watch::Sender::new(0) });
-        let mut announced = bus.announced.subscribe();
+        let announced = bus.announced.subscribe();
+        let (sender, receiver) = watch::channel(devices);
         let store = Arc::clone(&daemon.store);
-        let task = tokio::spawn(hass::run(devices, bus, store, daemon.cancel.clone()));
-        let settled = async {
-            announced.wait_for(|count| *count >= expected.len()).await.unwrap();
+        let task = tokio::spawn(hass::run(receiver, bus, store, daemon.cancel.clone()));
+        let mut telling = Self { daemon, devices: sender, announced, task };
+        telling.settle().await;
+        telling
+    }
+
+    /// Other devices, while it runs.
+    async fn change(&mut self, devices: Vec<Device>) {
+        self.announced.borrow_and_update();
+        self.devices.send_replace(devices);
+        soon("something is announced", self.announced.changed()).await.unwrap();
+        self.settle().await;
+    }
+
+    /// All is said: what is taken back is on record until the broker has heard of it.
+    async fn settle(&mut self) {
+        let mut expected: Vec<String> = self
+            .devices
+            .borrow()
+            .iter()
+            .map(|device| format!("home_assistant/{}", device.topic))
+            .collect();
+        expected.sort();
+        soon("all is announced", async {
+            self.announced.wait_for(|count| *count >= expected.len()).await.unwrap();
             loop {
-                let found = daemon.store.list("home_assistant/".to_owned()).await.unwrap();
+                let found = self.daemon.store.list("home_assistant/".to_owned()).await.unwrap();
                 if found.into_iter().map(|(key, _)| key).collect::<Vec<_>>() == expected {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-        };
-        soon("all is announced", settled).await;
-        Self { daemon, task }
+        })
+        .await;
     }
 
     /// Whatever is pending goes out first.
@@ -215,6 +235,32 @@ async fn a_renamed_camera_takes_its_old_entities_back() {
         assert_eq!(entities["sensor_camera_bed_decoder"], json!({ "p": "sensor" }));
         assert!(entities["binary_sensor_camera_nozzle_link"]["unique_id"].is_string());
     }
+}
+
+#[tokio::test]
+async fn a_change_of_rights_shows_at_once() {
+    let rig = Rig::start().await;
+    let owner = devices("homeassistant", &[("voron", &["bed"])]);
+    let mut observer = owner.clone();
+    let entities = observer[1].document["cmps"].as_object_mut().unwrap();
+    entities.remove("button_pause").unwrap();
+    observer[1].entities.remove("button_pause").unwrap();
+    let (_home, mut watcher) = home_assistant(&rig).await;
+    let mut telling = Telling::begin(&rig, owner.clone()).await;
+    let mut pause = async |what: &str, wanted: &dyn Fn(&Value) -> bool| {
+        watcher
+            .until(what, |received| {
+                received.topic == config_topic("strandwatch_voron")
+                    && wanted(&document(&received.payload)["cmps"]["button_pause"])
+            })
+            .await;
+    };
+    pause("the button", &|button| button["command_topic"].is_string()).await;
+    telling.change(observer).await;
+    pause("no button", &|button| *button == json!({ "p": "button" })).await;
+    telling.change(owner).await;
+    pause("the button again", &|button| button["command_topic"].is_string()).await;
+    telling.end().await;
 }
 
 #[tokio::test]

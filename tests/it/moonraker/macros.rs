@@ -149,3 +149,102 @@ async fn when_nobody_listens_the_console_says_so_and_nothing_fails() {
     let missed = "!! Strandwatch did not answer: is it running?".to_owned();
     until("it is missed", || rig.klippy.console().contains(&missed)).await;
 }
+
+/// Klipper's own way with the macros: its template language (Jinja with single braces) and its kind of INI file.
+#[test]
+fn the_macros_are_what_klipper_can_read_and_say_what_the_link_expects() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = std::process::Command::new(crate::support::rig().join("moonraker/bin/python"))
+        .arg(root.join("tests/support/klipper_macros.py"))
+        .arg(root.join("klipper/strandwatch.cfg"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// With a real Klipper: `STRANDWATCH_TEST_KLIPPY_SOCKET` names its API socket, and its configuration includes
+/// `klipper/strandwatch.cfg` and prints nothing. Its own Moonraker must not be connected.
+#[tokio::test]
+async fn macros_lines_and_dialogs_work_with_a_real_klipper_where_one_is_given() {
+    let Some(socket) = std::env::var_os("STRANDWATCH_TEST_KLIPPY_SOCKET") else { return };
+    let folder = tempfile::TempDir::new().unwrap();
+    let options = crate::support::moonraker::options(&folder);
+    std::fs::create_dir_all(options.klippy_socket().parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(socket, options.klippy_socket()).unwrap();
+    let moonraker = strandwatch::sim::moonraker::RealMoonraker::start(options).await.unwrap();
+    let (requests, mut calls) = mpsc::channel(4);
+    let endpoint = strandwatch::moonraker::Endpoint::parse(&moonraker.options().url()).unwrap();
+    let mut linked = Linked::with(Setup { requests: Some(requests), ..setup(endpoint) });
+    linked.until("ready", |status| status.klippy == KlippyState::Ready).await;
+    let gcode = async |script: &str| {
+        moonraker.call("printer.gcode.script", json!({ "script": script })).await.unwrap();
+    };
+    let variables = async || {
+        let wanted = json!({ "objects": { "gcode_macro _STRANDWATCH": null } });
+        let status = moonraker.call("printer.objects.query", wanted).await.unwrap();
+        status["status"]["gcode_macro _STRANDWATCH"].clone()
+    };
+    let becomes = async |name: &str, value: i64| {
+        let wait = async {
+            while variables().await[name] != value {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("{name} is not {value}"));
+    };
+    becomes("here", 1).await;
+    gcode("STRANDWATCH_SNOOZE MINUTES=45").await;
+    let (request, body) = call(&mut calls).await;
+    assert!(request.sender.as_ref().unwrap().is_console());
+    assert_eq!((request.command.as_str(), &body["minutes"]), ("snooze", &json!(45)));
+    becomes("waiting", 0).await;
+    for (script, command) in [
+        ("STRANDWATCH_STATUS", "status"),
+        ("STRANDWATCH_ARM", "arm"),
+        ("STRANDWATCH_DISARM", "disarm"),
+        ("STRANDWATCH_CONFIRM", "confirm"),
+        ("STRANDWATCH_DISMISS", "dismiss"),
+        ("STRANDWATCH_SNOOZE", "snooze"),
+        ("_STRANDWATCH COMMAND=exclude_object OBJECT=CUBE_1 INCIDENT=b-voron-i1", "exclude_object"),
+    ] {
+        gcode(script).await;
+        let (request, body) = call(&mut calls).await;
+        assert_eq!(request.command, command);
+        if command == "exclude_object" {
+            assert_eq!(
+                (&body["object"], &body["incident"]),
+                (&json!("CUBE_1"), &json!("b-voron-i1"))
+            );
+        }
+    }
+    let text = "50 % \"sure\"; # 1 * 2 = 2".to_owned();
+    linked.link.show(ScreenMessage::Line { text, urgent: false }).await.unwrap();
+    linked.link.show(ScreenMessage::ClosePrompt).await.unwrap();
+    let console = async || {
+        let store = moonraker.call("server.gcode_store", Value::Null).await.unwrap();
+        store["gcode_store"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|entry| entry["message"].as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let said = console().await;
+    for line in ["echo: Strandwatch: 50 % 'sure',   1   2 = 2", "// action:prompt_end"] {
+        assert!(said.iter().any(|said| said == line), "{line:?} is not in {said:#?}");
+    }
+    linked.end().await;
+    gcode("STRANDWATCH_STATUS").await;
+    becomes("here", 0).await;
+    let said = console().await;
+    assert!(said.iter().any(|line| line.starts_with("!! Strandwatch did not answer")), "{said:#?}");
+    gcode("STRANDWATCH_STATUS").await;
+    let said = console().await;
+    assert!(
+        said.iter().any(|line| line.starts_with("!! Strandwatch is not connected")),
+        "{said:#?}"
+    );
+    moonraker.stop().await.unwrap();
+}
