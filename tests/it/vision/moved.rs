@@ -27,7 +27,7 @@ fn moment(seed: u64, n: u64, of: u64) -> SceneState {
         size: (640, 480),
         // The lamp dims and brightens, now and then for long.
         light: if n % 20 < 15 { 1.0 } else { 0.7 },
-        passer: (n % 13 == 0).then_some(Passer { at: part, reaching: n % 26 == 0 }),
+        passer: n.is_multiple_of(13).then_some(Passer { at: part, reaching: n.is_multiple_of(26) }),
         ..SceneState::default()
     }
 }
