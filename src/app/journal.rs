@@ -309,7 +309,7 @@ impl<R: BufRead> Iterator for Reader<R> {
 mod tests {
     use super::*;
     use crate::core::contract::Output;
-    use crate::core::tests::scenario::{START, Scenario, frame, name, setup};
+    use crate::core::tests::scenario::{START, Scenario, name, setup};
 
     fn journal_of(scenario: &Scenario, path: &Path) {
         let mut journal = Journal::create(path, &scenario.setup).unwrap();
