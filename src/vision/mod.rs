@@ -14,7 +14,7 @@ pub mod preprocess;
 mod scorer;
 mod session;
 mod text;
-mod view;
+pub mod view;
 
 pub use bare::BareSession;
 pub use error::VisionError;

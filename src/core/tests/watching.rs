@@ -345,3 +345,20 @@ fn a_cloth_over_the_camera_degrades() {
     scenario.frames(still).for_secs(5);
     assert_eq!(scenario.state()["verdict"], "clear");
 }
+
+#[test]
+fn quantised_scores_come_back_as_they_are() {
+    for step in 0..=1_000u16 {
+        let exact = f32::from(step) / 1_000.0 + 0.000_3;
+        let score = frame(exact, 1, 1).quantised();
+        let text = serde_json::to_string(&score).unwrap();
+        assert_eq!(serde_json::from_str::<FrameScore>(&text).unwrap(), score);
+        assert!((score.score - exact).abs() < 0.000_51);
+        assert_eq!(score.clone().quantised(), score, "rounding twice is rounding once");
+    }
+    let mut odd = frame(0.5, 1, 1);
+    odd.map.cells[0] = f32::NAN;
+    odd.score = f32::INFINITY;
+    let odd = odd.quantised();
+    assert_eq!((odd.map.cells[0], odd.score), (-1.0, -1.0));
+}

@@ -4,4 +4,5 @@ mod cli;
 mod drawing;
 mod golden;
 mod loading;
+mod moved;
 mod scoring;
