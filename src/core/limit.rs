@@ -14,10 +14,10 @@ pub struct Rate {
     pub every_ms: u64,
 }
 
-/// Requests of one client.
+/// Requests of one client to one printer.
 pub const REQUESTS: Rate = Rate { burst: 20, every_ms: 1_000 };
 
-/// Refusals of one client that are announced as events and kept in the log; all are answered.
+/// Refusals of one client by one printer that are announced as events and kept in the log; all are answered.
 pub const ANNOUNCED: Rate = Rate { burst: 10, every_ms: 30_000 };
 
 /// What is left of a [`Rate`].
@@ -57,22 +57,31 @@ struct Allowance {
     silent: u64,
 }
 
-/// What every client has left. Clients without a grant, and names that nobody proved, share one allowance: there may be
-/// any number of them, and none can use up a client's.
+/// Who asks of which printer. `client` is `None` for clients without a grant and names that nobody proved: there may be
+/// any number of them, and none can use up a client's allowance. `printer` is `None` for all that do not exist.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Asking {
+    /// The client, if it has a grant.
+    pub client: Option<Name>,
+    /// The printer, if there is one: what is asked of one takes nothing from another.
+    pub printer: Option<Name>,
+}
+
+/// What everybody has left.
 #[derive(Debug, Default)]
 pub struct Limits {
-    clients: BTreeMap<Option<Name>, Allowance>,
+    allowances: BTreeMap<Asking, Allowance>,
 }
 
 impl Limits {
-    /// Whether one more request is within the limit; `client` is `None` for all those without a grant.
-    pub fn admits(&mut self, client: Option<&Name>, now_ms: u64) -> bool {
-        self.of(client, now_ms).requests.take(REQUESTS, now_ms)
+    /// Whether one more request is within the limit.
+    pub fn admits(&mut self, asking: &Asking, now_ms: u64) -> bool {
+        self.of(asking, now_ms).requests.take(REQUESTS, now_ms)
     }
 
     /// Whether a refusal is announced, and if so, how many before it were not.
-    pub fn announces(&mut self, client: Option<&Name>, now_ms: u64) -> Option<u64> {
-        let allowance = self.of(client, now_ms);
+    pub fn announces(&mut self, asking: &Asking, now_ms: u64) -> Option<u64> {
+        let allowance = self.of(asking, now_ms);
         if allowance.announced.take(ANNOUNCED, now_ms) {
             Some(std::mem::take(&mut allowance.silent))
         } else {
@@ -81,8 +90,8 @@ impl Limits {
         }
     }
 
-    fn of(&mut self, client: Option<&Name>, now_ms: u64) -> &mut Allowance {
-        self.clients.entry(client.cloned()).or_insert_with(|| Allowance {
+    fn of(&mut self, asking: &Asking, now_ms: u64) -> &mut Allowance {
+        self.allowances.entry(asking.clone()).or_insert_with(|| Allowance {
             requests: Bucket::full(REQUESTS, now_ms),
             announced: Bucket::full(ANNOUNCED, now_ms),
             silent: 0,
@@ -109,21 +118,26 @@ mod tests {
     }
 
     #[test]
-    fn each_client_has_its_own_and_strangers_share_one() {
+    fn each_client_has_its_own_for_each_printer_and_strangers_share_one() {
         let mut limits = Limits::default();
-        let phone = Name::parse("phone").unwrap();
-        assert!((0..20).all(|_| limits.admits(None, 0)));
-        assert!(!limits.admits(None, 0));
-        assert!(limits.admits(Some(&phone), 0));
-        assert_eq!(limits.clients.len(), 2);
+        let strangers = Asking::default();
+        let phone = Asking { client: Name::parse("phone").ok(), printer: None };
+        let phone_of_voron = Asking { printer: Name::parse("voron").ok(), ..phone.clone() };
+        assert!((0..20).all(|_| limits.admits(&strangers, 0)));
+        assert!(!limits.admits(&strangers, 0));
+        assert!((0..20).all(|_| limits.admits(&phone, 0)));
+        assert!(!limits.admits(&phone, 0));
+        assert!(limits.admits(&phone_of_voron, 0));
+        assert_eq!(limits.allowances.len(), 3);
     }
 
     #[test]
     fn what_was_not_announced_is_counted() {
         let mut limits = Limits::default();
-        let announced = (0..1_000).filter(|_| limits.announces(None, 0) == Some(0)).count();
+        let all = Asking::default();
+        let announced = (0..1_000).filter(|_| limits.announces(&all, 0) == Some(0)).count();
         assert_eq!(announced, 10);
-        assert_eq!(limits.announces(None, 30_000), Some(990));
-        assert_eq!(limits.announces(None, 60_000), Some(0));
+        assert_eq!(limits.announces(&all, 30_000), Some(990));
+        assert_eq!(limits.announces(&all, 60_000), Some(0));
     }
 }

@@ -31,7 +31,7 @@ use self::command::Command;
 use self::contract::{Decision, Input, Output, Reply, ReplyBody, ReplyStatus, Setup};
 use self::document::unix_seconds;
 use self::event::EventKind;
-use self::limit::Limits;
+use self::limit::{Asking, Limits};
 use self::printer::{Asked, Printer};
 use self::request::{Admitted, Door, Knock, Ledger};
 use self::types::{ModelFacts, Name, Now};
@@ -193,9 +193,12 @@ impl Core {
     fn on_request(&mut self, now: Now, knock: &Knock<'_>) -> Option<Reply> {
         let client = knock.principal.name();
         let is_known = knock.principal.is_console() || self.grants.0.contains_key(client);
-        let known = is_known.then_some(client);
-        let within_limit = self.limits.admits(known, now.mono_ms);
         let named = self.printers.iter().find(|(name, _)| name.as_str() == knock.printer);
+        let asking = Asking {
+            client: is_known.then(|| client.clone()),
+            printer: named.map(|(name, _)| name.clone()),
+        };
+        let within_limit = self.limits.admits(&asking, now.mono_ms);
         let closed = self.closed.as_deref();
         let door = Door { closed, within_limit, grants: &self.grants, ledger: &self.ledger };
         let target = named.map(|(name, printer)| printer.target(name));
@@ -210,7 +213,7 @@ impl Core {
             body,
         };
         if reply.body.status == ReplyStatus::Refused {
-            self.announce_refusal(now, known, true, &reply);
+            self.announce_refusal(now, asking.client, true, &reply);
         } else if knock.command != STATUS {
             self.outputs.push_back(Output::Decided(decided(now, &reply, true)));
         }
@@ -243,14 +246,11 @@ impl Core {
 
     /// Announces and records a refusal, as long as this client has not been refused too often lately. `known` is the
     /// client if it has a grant.
-    fn announce_refusal(
-        &mut self,
-        now: Now,
-        known: Option<&Name>,
-        verified: bool,
-        refused: &Reply,
-    ) {
-        let Some(silent) = self.limits.announces(known, now.mono_ms) else { return };
+    fn announce_refusal(&mut self, now: Now, known: Option<Name>, verified: bool, refused: &Reply) {
+        let named = self.printers.iter_mut().find(|(name, _)| name.as_str() == refused.printer);
+        let asking =
+            Asking { client: known, printer: named.as_ref().map(|(name, _)| (*name).clone()) };
+        let Some(silent) = self.limits.announces(&asking, now.mono_ms) else { return };
         let mut decision = decided(now, refused, verified);
         if silent > 0 {
             let reason = decision.reason.unwrap_or_default();
@@ -261,9 +261,7 @@ impl Core {
             command: decision.command.clone(),
             reason: decision.reason.clone().unwrap_or_default(),
         };
-        if let Some((_, printer)) =
-            self.printers.iter_mut().find(|(name, _)| name.as_str() == refused.printer)
-        {
+        if let Some((_, printer)) = named {
             printer.event(now, kind);
         }
         self.outputs.push_back(Output::Decided(decision));
