@@ -121,7 +121,41 @@ fn refusal(error: &Value) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
     use super::*;
+    use crate::moonraker::status::Merged;
+
+    const FRAMES: [&str; 4] = [
+        r#"{"jsonrpc":"2.0","result":{"status":{}},"id":7}"#,
+        r#"{"jsonrpc":"2.0","error":{"code":503,"message":"no"},"id":8}"#,
+        r#"{"jsonrpc":"2.0","method":"notify_status_update","params":[{"print_stats":{"state":"printing","info":{"current_layer":null}},"exclude_object":{"objects":[{"name":"a","center":[1,2],"polygon":[[0,0],[1,1]]}]}},12.5]}"#,
+        r#"{"jsonrpc":"2.0","method":"notify_status_update","params":[{"virtual_sdcard":{"progress":0.5},"toolhead":{"position":[1,2,3,4]},"idle_timeout":{"state":"Idle"},"webhooks":{"state":"ready"},"pause_resume":{"is_paused":true}},1]}"#,
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn arbitrary_frames_of_moonraker_leave_a_status_that_makes_sense(
+            sample in select(&FRAMES[..]),
+            edits in vec((any::<Index>(), any::<u8>()), 0..5),
+        ) {
+            let mut bytes = sample.as_bytes().to_vec();
+            for (at, byte) in edits {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let mut merged = Merged::default();
+            if let Some(Message::Notification { params, .. }) = parse(&bytes) {
+                merged.merge(&params[0]);
+            }
+            let progress = merged.status().progress;
+            prop_assert!(progress.is_none_or(|progress| (0.0..=1.0).contains(&progress)));
+        }
+    }
 
     fn parsed(text: &str) -> Message {
         parse(text.as_bytes()).unwrap()

@@ -242,11 +242,50 @@ impl Control {
                     return Err(ProvisionError::Unanswered(why));
                 }
             };
-            let body: Value = serde_json::from_slice(&received.payload).unwrap_or_default();
-            let answers = body["responses"].as_array().into_iter().flatten();
-            if let Some(answer) = answers.into_iter().find(|one| one["correlationData"] == number) {
-                return Ok(answer.clone());
+            if let Some(answer) = answer_in(&received.payload, number) {
+                return Ok(answer);
             }
+        }
+    }
+}
+
+/// The answer to the command of this number, among all that the plugin says.
+fn answer_in(payload: &[u8], number: &str) -> Option<Value> {
+    let body: Value = serde_json::from_slice(payload).ok()?;
+    let answers = body.get("responses")?.as_array()?;
+    answers.iter().find(|one| one["correlationData"] == number).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::*;
+
+    const ANSWERS: [&str; 3] = [
+        r#"{"responses":[{"command":"createClient","correlationData":"7"}]}"#,
+        r#"{"responses":[{"command":"createRole","error":"Role already exists","correlationData":"7"}]}"#,
+        r#"{"responses":[[],7,{"correlationData":"6"},{"correlationData":"7"}]}"#,
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn arbitrary_answers_of_the_plugin_are_none_or_the_one_asked_for(
+            sample in select(&ANSWERS[..]),
+            edits in vec((any::<Index>(), any::<u8>()), 0..5),
+        ) {
+            let mut bytes = sample.as_bytes().to_vec();
+            for (at, byte) in &edits {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            let found = answer_in(&bytes, "7");
+            prop_assert!(!edits.is_empty() || found.is_some());
+            prop_assert!(found.is_none_or(|answer| answer["correlationData"] == "7"));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The bus against a real Mosquitto, and against brokers that misbehave.
 
 mod access;
+mod arbitrary;
 mod audit;
 mod events;
 mod fake;
