@@ -16,21 +16,23 @@ use crate::support::own::{Own, base, files_with};
 use crate::support::stage::{Printer, ask, fresh};
 use crate::support::wait_for;
 
-/// The next event of an invitation.
-async fn step(
-    messages: &mut Receiver<Received>,
-) -> (EnrolmentStep, Option<String>, Option<String>) {
-    soon("an event of an invitation", async {
-        loop {
-            let seen = messages.recv().await.unwrap();
-            if let Ok(event) = serde_json::from_slice::<Event>(&seen.payload)
-                && let EventKind::Enrolment { step, client, why, .. } = event.kind
-            {
-                return (step, client, why);
-            }
+/// What an event says of an invitation: the step, the newcomer's name, the reason.
+type Step = (EnrolmentStep, Option<String>, Option<String>);
+
+async fn next_step(messages: &mut Receiver<Received>) -> Step {
+    loop {
+        let seen = messages.recv().await.unwrap();
+        if let Ok(event) = serde_json::from_slice::<Event>(&seen.payload)
+            && let EventKind::Enrolment { step, client, why, .. } = event.kind
+        {
+            return (step, client, why);
         }
-    })
-    .await
+    }
+}
+
+/// The next event of an invitation, which comes soon.
+async fn step(messages: &mut Receiver<Received>) -> Step {
+    soon("an event of an invitation", next_step(messages)).await
 }
 
 /// A daemon, its owner's client, and the events that it sees.
@@ -174,6 +176,28 @@ async fn whatever_is_wrong_burns_the_invitation() {
     own.client(&format!("refuse {}", open[0]["invitation"].as_str().unwrap()));
     own.client("invite --rights observer");
     assert!(own.client("list")["clients"].as_array().unwrap().len() == 1, "nobody came in");
+}
+
+/// Takes a minute, which is the shortest invitation there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_nobody_confirms_burns_at_its_deadline() {
+    let (own, _daemon, mut events, _held) = set().await;
+    let invitation = own.client("invite --rights observer --minutes 1");
+    let code = code(&invitation);
+    let mut newcomer = arrives(&own, &invitation, &code).await.unwrap();
+    newcomer.present("tablet").await.unwrap();
+    assert_eq!(step(&mut events).await.0, EnrolmentStep::Invited);
+    assert_eq!(step(&mut events).await.0, EnrolmentStep::Presented);
+    let burned = tokio::time::timeout(Duration::from_secs(90), next_step(&mut events));
+    let (step, client, why) = burned.await.expect("it burns within its minute, or soon after");
+    assert_eq!((step, client.as_deref()), (EnrolmentStep::Burned, Some("tablet")), "{why:?}");
+    refused(newcomer.welcome().await, "time");
+    soon("its account is gone", async {
+        while arrives(&own, &invitation, &code).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
