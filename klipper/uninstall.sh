@@ -87,7 +87,9 @@ if [[ -d /run/systemd/system ]]; then run sudo systemctl daemon-reload; fi
 mapfile -t packages < <(noted package)
 if ((${#packages[@]} && !keep_packages)); then
     mapfile -t missing < <(missing_packages "${packages[@]}")
-    mapfile -t packages < <(comm -23 <(printf '%s\n' "${packages[@]}" | sort) <(printf '%s\n' "${missing[@]}" | sort))
+    # What the system cannot start without stays, whatever brought it.
+    mapfile -t vital < <(dpkg-query -W -f='${Essential}${Protected} ${Package}\n' | sed -n 's/^[a-z]*yes[a-z]* //p')
+    mapfile -t packages < <(comm -23 <(printf '%s\n' "${packages[@]}" | sort) <(printf '%s\n' "${missing[@]}" "${vital[@]}" | sort -u))
 fi
 if ((${#packages[@]} && !keep_packages)); then
     say "Debian packages:"

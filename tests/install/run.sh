@@ -25,7 +25,7 @@ if [[ ! -d $base ]]; then
     rm -rf "$base.part"
     mkdir -p "$base.part"
     # systemd as on any real system; no kernel and no init run here.
-    debootstrap --variant=minbase --include=sudo,ca-certificates,systemd,dbus,python3,git "$suite" "$base.part" ${mirror:+"$mirror"} >"$base.log" ||
+    debootstrap --variant=minbase --include=sudo,ca-certificates,systemd,systemd-sysv,dbus,python3,git "$suite" "$base.part" ${mirror:+"$mirror"} >"$base.log" ||
         fail "debootstrap: see $base.log"
     mv "$base.part" "$base"
 fi
