@@ -103,12 +103,11 @@ impl Folder {
         let trouble = |error| MosquittoError::File { file: path.clone(), error };
         match fs::read_to_string(&path) {
             Ok(text) if !text.trim().is_empty() => return Ok(text.trim().into()),
-            Ok(_) => {}
+            Ok(_) => fs::remove_file(&path).map_err(trouble)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(trouble(error)),
         }
-        write_private(&path, fresh_secret()?.expose_secret().as_bytes())?;
-        // Another process may have been quicker: what stands there now is what all use.
+        create_private(&path, fresh_secret()?.expose_secret().as_bytes()).map_err(trouble)?;
         let text = fs::read_to_string(&path).map_err(trouble)?;
         Ok(text.trim().into())
     }
@@ -148,6 +147,22 @@ fn private_options() -> fs::OpenOptions {
     options
 }
 
+/// Creates a file that its owner alone reads, unless it is there by then: whoever comes first, in this process or
+/// another, decides what is in it.
+fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}-{:?}.new", std::process::id(), std::thread::current().id()));
+    let mut file = private_options().truncate(true).open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
+}
+
 /// Replaces a file as a whole, readable by its owner alone: a power cut leaves the old one or the new one.
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), MosquittoError> {
     let mut draft = path.as_os_str().to_owned();
@@ -159,4 +174,25 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), Mosquitto
     written
         .and_then(|()| fs::rename(&draft, path))
         .map_err(|error| MosquittoError::File { file: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_who_ask_at_once_are_given_the_same_secret() {
+        for _ in 0..50 {
+            let place = tempfile::tempdir().unwrap();
+            let folder = Folder::new(place.path().join("broker"));
+            let ask = || folder.secret().unwrap().expose_secret().to_owned();
+            let secrets: Vec<String> = std::thread::scope(|scope| {
+                let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+                asking.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert!(secrets.iter().all(|one| *one == secrets[0] && !one.is_empty()), "{secrets:?}");
+            let left = fs::read_dir(place.path().join("broker")).unwrap().count();
+            assert_eq!(left, 1, "no drafts are left");
+        }
+    }
 }
