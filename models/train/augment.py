@@ -4,6 +4,7 @@ A `Canvas` carries a frame and two planes through every step: how surely each pi
 that is to be trusted. The last step is the very letterbox that the daemon applies.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -254,13 +255,18 @@ def finish(canvas: Canvas) -> Sample:
 
 
 class Composer:
-    """Draws training samples from the pictures, the renders and the scene generator."""
+    """Draws training samples from the pictures, the renders and the scene generator.
 
-    def __init__(self, pictures: list[Picture], renders: list[scenes.Scene]):
+    `hardness` says of a picture or render, by its name, how wrong an earlier training was about it (0..1, `mine.py`):
+    of two that are drawn the harder one is taken.
+    """
+
+    def __init__(self, pictures: list[Picture], renders: list[scenes.Scene], hardness: dict[str, float] | None = None):
         self.failing = self.by_source([p for p in pictures if p.failing], 0.5)
         self.good = self.by_source([p for p in pictures if not p.failing], 0.5)
         self.webcam = self.by_source([p for p in pictures if not p.failing and p.view == "webcam"], 0.5)
         self.renders = renders
+        self.hardness = hardness or {}
 
     @staticmethod
     def by_source(pictures: list[Picture], power: float) -> list[list[Picture]]:
@@ -277,10 +283,20 @@ class Composer:
             result += [members] * max(1, round(share * (60 / sizes[source]) ** 0.5))
         return result
 
-    @staticmethod
-    def pick(groups: list[list[Picture]], rng: np.random.Generator) -> Picture:
-        members = groups[rng.integers(len(groups))]
-        return members[rng.integers(len(members))]
+    def harder(self, draw: Callable[[], Picture | scenes.Scene]) -> Picture | scenes.Scene:
+        """What `draw` draws; where an earlier training is known, the harder of two."""
+        first = draw()
+        if not self.hardness:
+            return first
+        second = draw()
+        return max(first, second, key=lambda drawn: self.hardness.get(drawn.name, 0.0))
+
+    def pick(self, groups: list[list[Picture]], rng: np.random.Generator) -> Picture:
+        def draw() -> Picture:
+            members = groups[rng.integers(len(groups))]
+            return members[rng.integers(len(members))]
+
+        return self.harder(draw)
 
     def canvas(self, rng: np.random.Generator) -> Canvas:
         """One canvas of a kind drawn at random."""
@@ -288,16 +304,16 @@ class Composer:
         if rng.random() < 0.5:
             width, height = int(width * 0.85), int(height * 0.85)
         kind = rng.random()
-        if kind < 0.22:
+        if kind < 0.20:
             part = Canvas.of_picture(self.pick(self.failing, rng))
             zoom = rng.uniform(0.9, 1.3) if rng.random() < 0.55 else rng.uniform(0.35, 0.9)
             return place(part, rng, self.surround(rng, width, height), zoom, 0.1 if zoom > 0.8 else 0.25)
-        if kind < 0.34:
+        if kind < 0.30:
             parts = [Canvas.of_picture(self.pick(self.failing if rng.random() < 0.4 else self.good, rng)) for _ in range(4)]
             return mosaic(parts, rng, width, height)
-        if kind < 0.60:
+        if kind < 0.52:
             return self.good_view(rng, width, height)
-        if kind < 0.80:
+        if kind < 0.68:
             base = self.good_view(rng, width, height)
             if rng.random() < 0.5:
                 paint_tangle(base, rng)
@@ -307,9 +323,10 @@ class Composer:
                 box = picture.boxes[rng.integers(len(picture.boxes))] if failing else random_box(rng)
                 paste_cutting(base, Canvas.of_picture(picture), box, rng, failing)
             return base
-        if self.renders and kind < 0.90:
-            canvas = Canvas.of_scene(self.renders[rng.integers(len(self.renders))])
-            return place(canvas, rng, self.surround(rng, width, height), rng.uniform(0.85, 1.2), 0.08)
+        if self.renders and kind < 0.93:
+            canvas = Canvas.of_scene(self.harder(lambda: self.renders[rng.integers(len(self.renders))]))
+            zoom = rng.uniform(0.95, 1.1) if rng.random() < 0.6 else rng.uniform(0.7, 1.3)
+            return place(canvas, rng, self.surround(rng, width, height), zoom, 0.05)
         return Canvas.of_scene(scenes.draw_scene(rng, failing=rng.random() < 0.5))
 
     def surround(self, rng: np.random.Generator, width: int, height: int) -> Canvas:

@@ -29,6 +29,10 @@ class Picture:
     sequence: str | None
 
     @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
     def failing(self) -> bool:
         return self.label == "failing"
 

@@ -14,8 +14,8 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
-samples=12000
-more_samples=7200
+samples=9600
+more_samples=9600
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive
 
@@ -46,7 +46,7 @@ render() { # NAME COUNT [FLAGS]
   local name=$1 count=$2
   shift 2
   mkdir -p "$work/renders/$name"
-  find "$work/renders/$name" -type f ! -newer "$here/render_scene.py" -delete
+  find "$work/renders/$name" -type f \( ! -newer "$here/render_scene.py" -o ! -newer "$here/render_things.py" \) -delete
   "$render_python" "$here/render.py" "$work/renders/$name" --count "$count" "$@" >"$work/render-$name.log" 2>&1
   touch "$work/renders/$name.done"
 }
@@ -69,11 +69,13 @@ chosen() {
   "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json"
 }
 
-polish() { # the chosen training goes on with samples it has not seen
+polish() { # the chosen training goes on with samples it has not seen, and more of what it is wrong about
   local set
   set=$(chosen)
+  "$python" "$here/mine.py" "$data" "$work/$set.onnx" "$work/mined.json" --failing-from "$set" --renders "$work/renders/train"
   "$python" "$here/train.py" "$data" "$work/polished.pt" --failing-from "$set" --start "$work/$set.pt" \
-    --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-polished.log"
+    --samples "$more_samples" --first "$samples" --rate 6e-4 --mined "$work/mined.json" \
+    --renders "$work/renders/train" | tee "$work/train-polished.log"
 }
 
 export_average() { # FP32 [MORE]: the mean of the weights before and after polishing
@@ -98,15 +100,16 @@ stage "$work/venv.done" "$here/requirements.txt" -- environment "$work/venv" "$h
 stage "$work/venv-render.done" "$here/requirements-render.txt" -- \
   environment "$work/venv-render" "$here/requirements-render.txt" "$work/venv-render.done"
 mkdir -p "$work/renders"
-stage "$work/renders/train.done" "$here/render_scene.py" -- render train 120
-stage "$work/renders/held-out.done" "$here/render_scene.py" -- render held-out 80 --held-out
+rendering=("$here"/{render_scene,render_things}.py)
+stage "$work/renders/train.done" "${rendering[@]}" -- render train 1200
+stage "$work/renders/held-out.done" "${rendering[@]}" -- render held-out 240 --held-out
 for set in free all; do
   stage "$work/$set.pt" "${learning[@]}" "$work/renders/train.done" -- train "$set"
   stage "$work/$set.onnx" "$work/$set.pt" "$here/export.py" -- "$python" "$here/export.py" "$data" "$work/$set.pt" "$work/$set.onnx"
   stage "$work/$set.rows" "$work/$set.onnx" "${measuring[@]}" -- assess "$work/$set.onnx" "$work/$set.rows"
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
-stage "$work/polished.pt" "$work/choice.json" -- polish
+stage "$work/polished.pt" "$work/choice.json" "$here/mine.py" -- polish
 stage "$work/average.onnx" "$work/polished.pt" "$here/export.py" -- export_average "$work/average.onnx"
 stage "$work/average.rows" "$work/average.onnx" "${measuring[@]}" -- assess "$work/average.onnx" "$work/average.rows"
 stage "$models/strandwatch-s.int8.onnx" "$work/average.rows" "$here"/{export,calibrate}.py -- ship

@@ -14,10 +14,11 @@ import strands
 
 @dataclass
 class Scene:
-    """A drawn frame, where its tangles are, and where its part stands."""
+    """A drawn or rendered frame, where its tangles are (0..1), and its name if it has one."""
 
     frame: np.ndarray
     tangle: np.ndarray
+    name: str = ""
 
     @property
     def failing(self) -> bool:

@@ -68,6 +68,7 @@ def train(
     frozen: int,
     start: Path | None,
     renders: Path | None,
+    mined: Path | None,
     rate: float,
     first: int,
 ) -> None:
@@ -76,7 +77,8 @@ def train(
 
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    composer = Composer(data.training(data.load(data_dir), failing_from), load_renders(renders) if renders else [])
+    hardness = json.loads(mined.read_text()) if mined else None
+    composer = Composer(data.training(data.load(data_dir), failing_from), load_renders(renders) if renders else [], hardness)
     model = network.pretrained().to(device, memory_format=torch.channels_last)
     if start:
         model.load_state_dict(torch.load(start, map_location=device))
@@ -133,11 +135,12 @@ def main() -> None:
     parser.add_argument("--frozen", type=int, default=3, help="stages of the features that stay as they are")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--renders", type=Path, help="folder of rendered training scenes")
+    parser.add_argument("--mined", type=Path, help="how wrong an earlier training is about each picture (mine.py)")
     parser.add_argument("--first", type=int, default=0, help="number of the first sample")
     parser.add_argument("--rate", type=float, default=1e-3)
     a = parser.parse_args()
     torch.set_num_threads(2)
-    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.rate, a.first)
+    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.mined, a.rate, a.first)
 
 
 if __name__ == "__main__":

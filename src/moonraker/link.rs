@@ -58,6 +58,8 @@ pub struct Link {
     has_macros: AtomicBool,
     /// What Moonraker is to list of ours.
     own: Mutex<Vec<OwnWebcam>>,
+    /// One at a time brings Moonraker's list up to date.
+    listing: tokio::sync::Mutex<()>,
 }
 
 impl Link {
@@ -72,6 +74,7 @@ impl Link {
             client: Mutex::new(None),
             has_macros: AtomicBool::new(false),
             own: Mutex::new(Vec::new()),
+            listing: tokio::sync::Mutex::new(()),
         });
         let task = Arc::clone(&link);
         tracker.spawn(async move {
@@ -152,13 +155,14 @@ impl Link {
         self.identify(&client, identity).await?;
         self.register(&client, identity).await?;
         self.read_webcams(&client).await?;
-        if let Err(fault) = self.sync_own(&client).await {
-            tracing::warn!("{}", self.say(&fault));
-        }
         let mut follower = Follower::new(self, client, tell);
         follower.sync().await?;
         self.offer(Some(follower.client.clone()));
         self.publish(&follower.merged);
+        // After the offer: whoever wants others listed from now on reaches Moonraker, so none fall between.
+        if let Err(fault) = self.sync_own(&follower.client).await {
+            tracing::warn!("{}", self.say(&fault));
+        }
         let klippy = follower.merged.status().klippy;
         tracing::info!(
             "printer {}: connected to Moonraker at {}, Klippy is {klippy:?}",
@@ -251,6 +255,7 @@ impl Link {
         if self.setup.requests.is_none() {
             return Ok(());
         }
+        let _one = self.listing.lock().await;
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let within = self.setup.timing.query;
         let list = client.call("server.webcams.list", Value::Null, within).await?;

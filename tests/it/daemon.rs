@@ -59,6 +59,18 @@ fn the_demo_fails_when_there_is_no_moonraker() {
     assert!(complaint.contains("/nowhere/python"), "{complaint}");
 }
 
+#[test]
+fn the_demo_leaves_an_earlier_ones_folder_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("strandwatch.toml"), "").unwrap();
+    let mut demo = strandwatch();
+    demo.args(["demo", "--moonraker"]).arg(rig().join("moonraker/bin/python"));
+    let output = demo.arg("--folder").arg(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("holds an earlier demo"), "{complaint}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_printers_on_one_bus_never_touch_each_other() {
     let clients = [("owner", "owner", None), ("left-only", "owner", Some("left"))];

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -18,12 +19,14 @@ pub struct Audience {
     start: Instant,
     /// Every event so far.
     pub events: Vec<Event>,
+    /// The printer's state, as last published.
+    state: Value,
 }
 
 impl Audience {
     /// Listens; the annotated frame of an alert is written to `picture`.
     pub fn new(messages: Receiver<Received>, picture: PathBuf) -> Self {
-        Self { messages, picture, start: Instant::now(), events: Vec::new() }
+        Self { messages, picture, start: Instant::now(), events: Vec::new(), state: Value::Null }
     }
 
     /// Where the annotated frame is.
@@ -58,6 +61,19 @@ impl Audience {
             .with_context(|| format!("waiting for {what}"))
     }
 
+    /// Waits until the printer's state holds `value` under `key`. The state is kept by the broker, so that nothing is
+    /// missed however late the observer came.
+    pub async fn state(&mut self, key: &str, value: Value, within: Duration) -> anyhow::Result<()> {
+        let search = async {
+            while self.state[key] != value {
+                self.next().await?;
+            }
+            anyhow::Ok(())
+        };
+        let waiting = || format!("waiting for {key} = {value} in the printer's state");
+        tokio::time::timeout(within, search).await.with_context(waiting)?
+    }
+
     /// Waits until the annotated frame of an alert has been written.
     pub async fn picture(&mut self, within: Duration) -> anyhow::Result<()> {
         let search = async {
@@ -82,6 +98,9 @@ impl Audience {
                 "          the annotated frame arrived: {}",
                 self.picture.display()
             ));
+        }
+        if message.topic.ends_with("/state") {
+            self.state = serde_json::from_slice(&message.payload).context("the state's body")?;
         }
         if !message.topic.ends_with("/event") {
             return Ok(None);

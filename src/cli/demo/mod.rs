@@ -78,6 +78,12 @@ async fn play(arguments: &Arguments) -> Outcome {
         Some(folder) => folder.clone(),
         None => std::env::temp_dir().join(format!("strandwatch-demo-{}", std::process::id())),
     };
+    if folder.join("strandwatch.toml").exists() {
+        let shown = folder.display();
+        let earlier =
+            anyhow::anyhow!("{shown} holds an earlier demo: remove it, or give --folder another");
+        return Err(earlier).or_exit(Exit::Usage);
+    }
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))
         .or_exit(Exit::Usage)?;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use strandwatch::core::types::{PrintState, PrinterAction};
+use strandwatch::core::types::{Name, PrintState, PrinterAction};
 use strandwatch::moonraker::{Endpoint, Setup, Timing};
-use strandwatch::ports::{ActionRefused, PrinterLink};
+use strandwatch::ports::{ActionRefused, OwnWebcam, PrinterLink};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -175,6 +175,25 @@ async fn a_quiet_peer_that_answers_when_asked_is_kept() {
     linked
         .until("paused, on the same connection", |status| status.print == PrintState::Paused)
         .await;
+}
+
+#[tokio::test]
+async fn cameras_named_while_the_link_comes_up_are_listed() {
+    let fake = Fake::listen().await;
+    let (requests, _asked) = tokio::sync::mpsc::channel(1);
+    let linked = Linked::with(Setup { requests: Some(requests), ..setup(fake.endpoint()) });
+    let mut peer = fake.accept().await;
+    let subscribing = peer.serve_up_to("printer.objects.subscribe").await;
+    let bed = OwnWebcam {
+        camera: Name::parse("bed").unwrap(),
+        stream_url: "/bed/stream".into(),
+        snapshot_url: "/bed/snapshot".into(),
+    };
+    linked.link.list_own(vec![bed]).await.unwrap_err();
+    peer.answer(&subscribing, usual_answer("printer.objects.subscribe")).await;
+    let listing = peer.serve_up_to("server.webcams.post_item").await;
+    assert_eq!(listing.params["name"], "Strandwatch bed");
+    assert_eq!(listing.params["stream_url"], "/bed/stream");
 }
 
 #[tokio::test]
