@@ -14,7 +14,6 @@ use crate::core::event::EventKind;
 use crate::core::screen::ScreenMessage;
 use crate::core::types::Name;
 use crate::mqtt::enrolment::{ADMIT, Ask, TURN_AWAY};
-use crate::mqtt::managed::DAEMON;
 use crate::ports::{Clock, IncomingRequest, Reception, Store, StoreFault};
 
 /// [`Reception`] on the daemon's own parts.
@@ -35,7 +34,7 @@ pub struct FrontDesk {
 
 impl Reception for FrontDesk {
     fn is_free(&self, name: &Name) -> Result<(), String> {
-        if is_reserved(name) || name.as_str() == DAEMON {
+        if is_reserved(name) {
             Err(format!("{name} is a name that strandwatch has for itself"))
         } else if self.grants.borrow().0.contains_key(name) {
             Err(format!("there is a client {name} already"))

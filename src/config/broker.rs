@@ -8,7 +8,7 @@ use super::checked::{HomeAssistant, Login, Managed, Mqtt, Tls};
 use super::problem::{Key, nearest};
 use super::raw;
 use super::shape::one_of;
-use crate::core::authz::{CONSOLE, Grant, Grants, Right, Trust};
+use crate::core::authz::{Grant, Grants, Right, Trust, is_reserved};
 use crate::core::types::Name;
 
 /// Presets of [`Right::from_word`].
@@ -317,12 +317,8 @@ pub(super) fn grants(context: &mut Context<'_>, raw: &raw::Raw) -> Grants {
         // Where the name is missing altogether, that has been said already.
         let Some(text) = &client.name else { continue };
         let Some(name) = name(context, &key.at("name"), text) else { continue };
-        if text == "strandwatch" || raw.mqtt.username.as_ref() == Some(text) {
-            let why = "is Strandwatch's own name at the broker";
-            context.error(&key.at("name"), why, "give the client a name of its own");
-        }
-        if text == CONSOLE {
-            let why = "belongs to the printer's own console";
+        if is_reserved(&name) || raw.mqtt.username.as_ref() == Some(text) {
+            let why = "is a name that strandwatch has for itself";
             context.error(&key.at("name"), why, "give the client a name of its own");
         }
         voters += u32::from(rights.contains(&Right::Vote));

@@ -27,9 +27,15 @@ pub enum VerifiedCredential {
 /// The name under which a printer's own console speaks; no client of the bus may have it.
 pub const CONSOLE: &str = "console";
 
+/// The daemon's user name at its own broker.
+pub const DAEMON: &str = "strandwatch";
+
+/// The user name that the audit logs in as at our own broker: the rules of a client, and no rights.
+pub const CANARY: &str = "strandwatch-canary";
+
 /// A client has a name that belongs to the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name {0} belongs to the printer's own console: give the client another")]
+#[error("{0} is a name that strandwatch has for itself: give the client another")]
 pub struct ReservedName(pub Name);
 
 /// Somebody whose credential was verified.
@@ -56,7 +62,7 @@ impl Principal {
 
     /// Whether it is the console of the printer that it speaks to.
     pub fn is_console(&self) -> bool {
-        is_reserved(&self.0)
+        self.0.as_str() == CONSOLE
     }
 
     /// The client's name.
@@ -65,9 +71,9 @@ impl Principal {
     }
 }
 
-/// Whether a name is the console's, and so no client's.
+/// Whether a name is the daemon's or the console's, and so no client's.
 pub fn is_reserved(name: &Name) -> bool {
-    name.as_str() == CONSOLE
+    [CONSOLE, DAEMON, CANARY].contains(&name.as_str())
 }
 
 /// What shows who sends a request.

@@ -120,7 +120,7 @@ impl Core {
                 let body = ReplyBody::refused(id, format!("not verified: {why}"));
                 let refused = Reply { client: claimed, printer, command, body };
                 self.announce_refusal(now, None, false, &refused);
-                // Whoever pretends to be the console must not be answered there.
+                // Whoever pretends to be one of us is not answered: the console would show it.
                 reply = Some(refused).filter(|refused| !is_reserved(&refused.client));
             }
             Input::CommandPlane { closed } => self.closed = closed,

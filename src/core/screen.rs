@@ -83,7 +83,7 @@ impl MacroCall {
 /// Sends an answer to where its asker hears it: the console's own asker reads the console.
 pub(super) fn addressed(output: Output) -> Output {
     if let Output::Reply(reply) = &output
-        && super::authz::is_reserved(&reply.client)
+        && reply.client.as_str() == super::authz::CONSOLE
         && let Ok(printer) = Name::parse(&reply.printer)
     {
         return Output::Screen { printer, message: answer(reply) };

@@ -13,9 +13,10 @@ use super::access::Rule;
 use super::client::Received;
 use super::fault::Fault;
 use super::managed::accounts::{Accounts, CONTROL, acls, role_name};
-use super::managed::{DAEMON, Lock, MosquittoError, Settings, prepare_certificates};
+use super::managed::{Lock, MosquittoError, Settings, prepare_certificates};
 use super::requester::{RequestError, Requester};
 use super::wire::{Delivery, Qos};
+use crate::core::authz::DAEMON;
 use crate::core::types::{BadName, Name};
 
 /// How long a daemon that was started just now may take until its broker answers.

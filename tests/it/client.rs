@@ -289,6 +289,7 @@ async fn clients_of_the_configuration_and_of_the_store_stand_side_by_side() {
     for (arguments, says) in [
         ("client add phone --rights owner", "there is a client phone already"),
         ("client add strandwatch --rights owner", "a name that strandwatch has for itself"),
+        ("client add strandwatch-canary --rights owner", "a name that strandwatch has for itself"),
         ("client add Phone --rights owner", "not a valid name"),
         ("client add tablet --rights gcode", "there is no right \"gcode\""),
         ("client add tablet --rights view --printer mk4", "there is no printer mk4"),

@@ -12,10 +12,10 @@ use crate::app::clients::{self, Client, PREFIX};
 use crate::app::wiring;
 use crate::cli::{Exit, Failure, OrExit, run};
 use crate::config::{self, Checked};
-use crate::core::authz::{CONSOLE, Grant, Right};
+use crate::core::authz::{Grant, Right, is_reserved};
 use crate::core::types::Name;
 use crate::mqtt::access::Access;
-use crate::mqtt::managed::{DAEMON, Settings, fresh_secret};
+use crate::mqtt::managed::{Settings, fresh_secret};
 use crate::mqtt::provision::{Accountant, ProvisionError};
 
 use crate::ports::Store;
@@ -66,7 +66,7 @@ impl Desk {
     /// Fails when a new client cannot have this name.
     pub async fn is_free(&self, name: &Name) -> Result<(), Failure> {
         let own = self.mqtt.login.as_ref().map(|login| login.username.as_str());
-        let taken = if [DAEMON, CONSOLE].contains(&name.as_str()) || own == Some(name.as_str()) {
+        let taken = if is_reserved(name) || own == Some(name.as_str()) {
             Some(format!(
                 "{name} is a name that strandwatch has for itself: give the client another"
             ))

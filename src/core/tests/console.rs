@@ -93,10 +93,12 @@ fn the_console_reaches_its_own_printer_and_a_malformed_call_nothing() {
 }
 
 #[test]
-fn no_client_of_the_bus_can_be_the_console() {
+fn no_client_of_the_bus_can_be_the_console_or_the_daemon() {
     use crate::core::authz::{Principal, VerifiedCredential};
-    let credential = VerifiedCredential::BrokerEnforcedTopic(name("console"));
-    assert!(Principal::new(credential).is_err());
+    for own in ["console", "strandwatch", "strandwatch-canary"] {
+        let credential = VerifiedCredential::BrokerEnforcedTopic(name(own));
+        assert!(Principal::new(credential).is_err(), "{own}");
+    }
     assert!(principal("console").is_console() && !principal("owner").is_console());
 }
 
@@ -108,7 +110,7 @@ fn whoever_pretends_to_be_the_console_is_not_answered_there() {
         printer: "voron".to_owned(),
         command: "pause".to_owned(),
         id: None,
-        why: "the name console belongs to the printer's own console".to_owned(),
+        why: "console is a name that strandwatch has for itself".to_owned(),
     });
     assert!(shown(&scenario).is_empty() && scenario.replies().is_empty());
     assert_eq!(scenario.event_names(), ["command_refused"]);

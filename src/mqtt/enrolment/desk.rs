@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::code::account;
 use super::{Ask, Asked, Code, Invitation, Message, Outcome, screen};
-use crate::core::authz::Grant;
+use crate::core::authz::{DAEMON, Grant};
 use crate::core::event::{EnrolmentStep, EventKind};
 use crate::core::screen::ScreenMessage;
 use crate::core::types::Name;
 use crate::mqtt::client::Received;
-use crate::mqtt::managed::{DAEMON, Settings, fresh_secret};
+use crate::mqtt::managed::{Settings, fresh_secret};
 use crate::mqtt::provision::{Control, ProvisionError};
 use crate::mqtt::requester::Requester;
 use crate::mqtt::wire::{Delivery, Qos};

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use crate::core::authz::Grant;
+use crate::core::authz::{DAEMON, Grant};
 use crate::core::types::Name;
-use crate::mqtt::managed::{DAEMON, Settings};
+use crate::mqtt::managed::Settings;
 use crate::mqtt::provision::ProvisionError;
 use crate::mqtt::requester::Requester;
 use crate::mqtt::wire::{Delivery, Qos};

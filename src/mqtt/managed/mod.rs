@@ -31,12 +31,7 @@ pub use process::MosquittoError;
 pub use supervisor::{GrantsNow, check_ports, is_installed, supervise};
 
 use super::access::Access;
-
-/// The daemon's user name at its own broker.
-pub const DAEMON: &str = "strandwatch";
-
-/// The user name that the audit logs in as: the rules of a client, and no rights here.
-pub const CANARY: &str = "strandwatch-canary";
+use crate::core::authz::{CANARY, DAEMON};
 
 /// How our own broker is to be.
 #[derive(Debug, Clone)]
