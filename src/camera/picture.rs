@@ -12,6 +12,12 @@ const WORKING_WIDTH: usize = 640;
 /// Under this contrast (levels between the 2nd and the 98th percentile) sharpness means nothing.
 const LEAST_CONTRAST: u8 = 24;
 
+const BLOCK_COLUMNS: usize = 24;
+const BLOCK_ROWS: usize = 16;
+/// Mean levels of parts of a picture.
+pub(super) type Blocks = [u8; 384];
+const _: () = assert!(BLOCK_COLUMNS * BLOCK_ROWS == 384);
+
 /// A picture in a few numbers. Levels are luma, 0 (black) to 255 (white).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Impression {
@@ -25,6 +31,8 @@ pub(super) struct Impression {
     pub high: u8,
     /// Pixels, at 640 px width, that the sharpest edges take; `None` where there is too little contrast to say.
     pub edge_width: Option<f32>,
+    /// Mean levels of blocks, row by row: noise hardly moves them, a toolhead does.
+    pub blocks: Blocks,
 }
 
 /// Looks at a packed RGB picture.
@@ -39,6 +47,7 @@ pub(super) fn look(width: u32, height: u32, rgb: &[u8]) -> Impression {
         median: levels.level_at(0.5),
         high: levels.level_at(0.95),
         edge_width: (contrast >= LEAST_CONTRAST).then(|| luma.edge_width(contrast)),
+        blocks: luma.blocks(),
     }
 }
 
@@ -88,6 +97,23 @@ impl Luma {
             levels.extend(sums.iter().map(|sum| (sum / area) as u8));
         }
         Self { width: columns, levels }
+    }
+
+    /// See [`Impression::blocks`]; a picture with fewer pixels than blocks has no means, and never moves.
+    fn blocks(&self) -> Blocks {
+        let (columns, rows) = (BLOCK_COLUMNS, BLOCK_ROWS);
+        let (wide, tall) = (self.width / columns, self.levels.len() / self.width.max(1) / rows);
+        let mut sums = [0_u32; 384];
+        if wide == 0 || tall == 0 {
+            return [0; 384];
+        }
+        for (y, line) in self.levels.chunks_exact(self.width).take(rows * tall).enumerate() {
+            let row = &mut sums[y / tall * columns..][..columns];
+            for (sum, block) in row.iter_mut().zip(line.chunks_exact(wide)) {
+                *sum += block.iter().map(|&level| u32::from(level)).sum::<u32>();
+            }
+        }
+        sums.map(|sum| (sum / (wide * tall) as u32) as u8)
     }
 
     /// See the module: `contrast` over the step that only 0.5 % of neighbours exceed, along rows and columns.
@@ -153,6 +179,25 @@ mod tests {
             let falling = (x % period).saturating_sub(period / 2).min(ramp);
             (40 + 160 * (rising - falling) / ramp) as u8
         })
+    }
+
+    #[test]
+    fn noise_hardly_moves_a_blocks_mean_and_what_stands_in_it_does() {
+        use rand::{SeedableRng, rngs::StdRng};
+        let scene = |seed: u64, head: u32| {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let noise: Vec<i16> =
+                (0..640 * 480).map(|_| (0..4).map(|_| rng.random_range(-9..=9)).sum()).collect();
+            let level = |x: u32, y: u32| if x.abs_diff(head) < 40 && y < 80 { 40 } else { 120 };
+            picture(640, 480, |x, y| (level(x, y) + noise[(y * 640 + x) as usize]) as u8)
+        };
+        let blocks = |seed, head| look(640, 480, &scene(seed, head)).blocks;
+        let changes = |a: Blocks, b: Blocks| {
+            a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b)).collect::<Vec<_>>()
+        };
+        assert!(changes(blocks(1, 300), blocks(2, 300)).iter().all(|&change| change <= 4));
+        let moved = changes(blocks(1, 300), blocks(2, 400));
+        assert!(moved.iter().filter(|&&change| change > 20).count() >= 4);
     }
 
     #[test]

@@ -414,6 +414,8 @@ pub enum SourceFault {
     Stalled,
     /// Frames repeat, bit for bit: a live camera always has some noise.
     Frozen,
+    /// Noise changes and nothing else: so looks a hung picture that is encoded anew, and a printer that rests.
+    Still,
     /// Nearly black.
     Dark,
     /// Nearly white.

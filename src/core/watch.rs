@@ -102,6 +102,8 @@ pub struct CameraView<'a> {
     pub unseen: Option<&'a (SourceFault, String)>,
     /// Time between frames, ms.
     pub interval_ms: u64,
+    /// Whether the printer has been moving for long enough that every camera must have seen it.
+    pub printer_moves: bool,
 }
 
 /// When a camera's last score becomes stale.
@@ -111,8 +113,9 @@ pub fn stale_at_ms(view: &CameraView<'_>) -> u64 {
 }
 
 /// Pictures arrive, and yet show nothing of the print: repeated, black or white ones.
-fn hides_the_print(fault: SourceFault) -> bool {
+fn hides_the_print(fault: SourceFault, printer_moves: bool) -> bool {
     match fault {
+        SourceFault::Still => printer_moves,
         SourceFault::Frozen | SourceFault::Dark | SourceFault::Overexposed => true,
         SourceFault::Unreachable
         | SourceFault::Vanished
@@ -124,10 +127,10 @@ fn hides_the_print(fault: SourceFault) -> bool {
 }
 
 /// Why what a camera shows now can be no evidence, for or against; `None` when it can.
-pub fn why_unseen(report: &SourceReport) -> Option<(SourceFault, String)> {
+pub fn why_unseen(report: &SourceReport, printer_moves: bool) -> Option<(SourceFault, String)> {
     match &report.health {
         SourceHealth::Blind { fault, why } => Some((*fault, why.clone())),
-        SourceHealth::Impaired { fault, why } if hides_the_print(*fault) => {
+        SourceHealth::Impaired { fault, why } if hides_the_print(*fault, printer_moves) => {
             Some((*fault, why.clone()))
         }
         SourceHealth::Impaired { .. }
@@ -144,6 +147,9 @@ pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
         Some(SourceHealth::Blind { fault, why }) => {
             return Watch::Blind { fault: Some(*fault), why: named(why) };
         }
+        Some(SourceHealth::Impaired { fault: SourceFault::Still, .. }) if !view.printer_moves => {
+            None
+        }
         Some(SourceHealth::Impaired { fault, why }) => Some((*fault, named(why))),
         Some(SourceHealth::Idle | SourceHealth::Opening | SourceHealth::Seeing) | None => None,
     };
@@ -157,7 +163,7 @@ pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
     }
     match (fresh, faulty) {
         (None, _) => Watch::Starting,
-        (Some(_), Some((fault, why))) if hides_the_print(fault) => {
+        (Some(_), Some((fault, why))) if hides_the_print(fault, view.printer_moves) => {
             Watch::Blind { fault: Some(fault), why }
         }
         (Some(_), Some((fault, why))) => Watch::Degraded { fault: Some(fault), why },

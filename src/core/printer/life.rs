@@ -67,6 +67,8 @@ impl Printer {
                 camera.detector.interrupt();
             }
         }
+        let extrudes = matches!(phase, Phase::FirstLayer | Phase::Printing);
+        self.extrudes_from_ms = extrudes.then(|| self.extrudes_from_ms.unwrap_or(now.mono_ms));
         self.phase = phase;
     }
 
@@ -92,6 +94,7 @@ impl Printer {
         self.job = None;
         self.cooling = None;
         self.phase = Phase::Idle;
+        self.extrudes_from_ms = None;
         for (name, camera) in &mut self.cameras {
             if outcome == "complete"
                 && let Some(clutter) = camera.detector.settle()

@@ -80,7 +80,12 @@ impl Camera {
         self.forget();
     }
 
-    fn view<'a>(&'a self, name: &'a Name, watch: &WatchSettings) -> CameraView<'a> {
+    fn view<'a>(
+        &'a self,
+        name: &'a Name,
+        watch: &WatchSettings,
+        printer_moves: bool,
+    ) -> CameraView<'a> {
         CameraView {
             name: name.as_str(),
             report: self.report.as_ref(),
@@ -88,6 +93,7 @@ impl Camera {
             scored_ms: self.scored_ms,
             unseen: self.unseen.as_ref(),
             interval_ms: self.interval_ms.unwrap_or(watch.clear_interval_ms),
+            printer_moves,
         }
     }
 }
@@ -134,6 +140,8 @@ pub struct Printer {
     job_from_ms: u64,
     /// Frames count from here on, monotonic ms.
     counts_from_ms: u64,
+    /// Since when it lays down strands, monotonic ms; `None` while it does not.
+    extrudes_from_ms: Option<u64>,
     cameras: BTreeMap<Name, Camera>,
     incident: Option<Incident>,
     incidents: u64,
@@ -187,6 +195,7 @@ impl Printer {
             phase: Phase::Idle,
             job_from_ms: 0,
             counts_from_ms: 0,
+            extrudes_from_ms: None,
             cameras,
             incident: None,
             incidents: 0,

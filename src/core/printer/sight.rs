@@ -7,7 +7,7 @@ use crate::core::contract::{OnBlind, Output, WatchSettings};
 use crate::core::detect::Level;
 use crate::core::event::EventKind;
 use crate::core::types::{KlippyState, Name, Now, PrinterAction, SourceFault, SourceReport};
-use crate::core::watch::{CameraView, Watch, of_camera, of_cameras, stale_at_ms, why_unseen};
+use crate::core::watch::{Watch, of_camera, of_cameras, stale_at_ms, why_unseen};
 
 /// A stretch of blindness.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +45,11 @@ impl Camera {
 impl Printer {
     /// Takes in a camera's own account.
     pub fn on_source(&mut self, now: Now, camera: &Name, report: SourceReport) {
+        let moves = self.moves(now);
         let Some(camera) = self.cameras.get_mut(camera) else { return };
-        if let Some(why) = why_unseen(&report) {
+        if let Some(why) = why_unseen(&report, moves) {
             camera.unseen = Some(why);
-        } else if camera.report.as_ref().and_then(why_unseen).is_some() {
+        } else if camera.report.as_ref().is_some_and(|before| why_unseen(before, moves).is_some()) {
             // It sees again: scores of what it showed meanwhile say nothing of the print.
             camera.wanted_ms = now.mono_ms;
         }
@@ -87,19 +88,23 @@ impl Printer {
         }
     }
 
-    fn views(&self) -> impl Iterator<Item = CameraView<'_>> {
-        self.cameras.iter().map(|(name, camera)| camera.view(name, &self.setup.watch))
+    /// Whether it has been laying down strands for so long that nobody who looks can have missed it.
+    pub(super) fn moves(&self, now: Now) -> bool {
+        self.extrudes_from_ms
+            .is_some_and(|from| now.mono_ms.saturating_sub(from) >= SEEN_TO_MOVE_MS)
     }
 
     /// Whether a camera's last score tells of the print as it is now.
     pub(super) fn is_seeing(&self, now: Now, name: &Name, camera: &Camera) -> bool {
-        let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch));
+        let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch, self.moves(now)));
         self.frames_wanted() && matches!(watch, Watch::Watching | Watch::Degraded { .. })
     }
 
     pub(super) fn stale_deadlines_ms(&self) -> impl Iterator<Item = u64> {
         let wanted = self.frames_wanted();
-        self.views().filter(move |_| wanted).map(|view| stale_at_ms(&view))
+        let views =
+            self.cameras.iter().map(|(name, camera)| camera.view(name, &self.setup.watch, false));
+        views.filter(move |_| wanted).map(|view| stale_at_ms(&view))
     }
 
     pub(super) fn judge_watch(&mut self, now: Now, next_id: &mut u64) {
@@ -133,8 +138,9 @@ impl Printer {
             let why = self.model_fault.clone().unwrap_or_else(|| "the model is loading".to_owned());
             return Watch::Blind { fault: None, why };
         }
+        let moves = self.moves(now);
         let views = self.cameras.iter().map(|(name, camera)| {
-            let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch));
+            let watch = of_camera(now.mono_ms, &camera.view(name, &self.setup.watch, moves));
             camera.limits(name, watch, &self.setup.watch)
         });
         let seen = of_cameras(views.collect());
@@ -198,6 +204,10 @@ impl Printer {
         Some(blind.since_ms.saturating_add(self.setup.watch.blind_alert_after_ms))
     }
 }
+
+/// A camera that says that nothing moves is believed after so long of printing, ms: as long as it looks itself, so that
+/// it says nothing of the rest before.
+const SEEN_TO_MOVE_MS: u64 = 60_000;
 
 /// What actions for blindness name instead of an incident.
 const BLIND: &str = "blind";

@@ -37,6 +37,7 @@ impl Printer {
         let may_learn = self.incident.is_none() && self.snoozed_until.is_none();
         let early = self.phase.frames() == Frames::Background;
         let prior = self.phase.prior();
+        let moves = self.moves(now);
         let Some(camera) = self.cameras.get_mut(name) else { return };
         if self.job.is_none()
             || taken_ms < self.job_from_ms
@@ -47,7 +48,7 @@ impl Printer {
         }
         camera.scored_ms = Some(taken_ms);
         camera.pace.note(now.mono_ms);
-        let seen = camera.report.as_ref().and_then(why_unseen).is_none();
+        let seen = camera.report.as_ref().is_none_or(|report| why_unseen(report, moves).is_none());
         if seen && taken_ms > camera.wanted_ms {
             camera.unseen = None;
         }

@@ -97,6 +97,30 @@ fn a_picture_that_shows_nothing_is_blindness_though_it_scores() {
 }
 
 #[test]
+fn a_picture_in_which_nothing_moves_is_blindness_once_the_printer_has_moved_for_a_minute() {
+    let mut scenario = Scenario::printing();
+    scenario.camera(impaired(SourceFault::Still)).score(0.0).for_secs(50);
+    assert_eq!(scenario.state()["watch"], "watching", "it may have rested until now");
+    scenario.score(0.0).for_secs(60);
+    assert_eq!(scenario.state()["watch"], "blind");
+    assert_eq!(scenario.state()["verdict"], "unknown");
+    scenario.forget().camera(SourceHealth::Seeing).score(0.0).for_secs(1);
+    assert_eq!(scenario.state()["verdict"], "clear");
+    assert_eq!(scenario.event_names(), ["watching"]);
+}
+
+#[test]
+fn a_picture_in_which_nothing_moves_is_fine_while_the_printer_rests() {
+    let mut scenario = Scenario::printing();
+    scenario.score(0.0).for_secs(200);
+    scenario.report(|status| status.print = PrintState::Paused);
+    scenario.camera(impaired(SourceFault::Still)).wait(600);
+    scenario.report(|status| status.print = PrintState::Printing);
+    scenario.forget().score(0.0).for_secs(30);
+    assert!(!scenario.event_names().contains(&"blind"), "{:?}", scenario.event_names());
+}
+
+#[test]
 fn a_picture_that_shows_nothing_is_no_evidence_either_way() {
     for health in [impaired(SourceFault::Dark), blind(SourceFault::Stalled)] {
         let mut scenario = Scenario::in_veto();
