@@ -101,7 +101,7 @@ stage "$work/venv-render.done" "$here/requirements-render.txt" -- \
   environment "$work/venv-render" "$here/requirements-render.txt" "$work/venv-render.done"
 mkdir -p "$work/renders"
 rendering=("$here"/{render_scene,render_things}.py)
-stage "$work/renders/train.done" "${rendering[@]}" -- render train 1200
+stage "$work/renders/train.done" "${rendering[@]}" -- render train 1000
 stage "$work/renders/held-out.done" "${rendering[@]}" -- render held-out 240 --held-out
 for set in free all; do
   stage "$work/$set.pt" "${learning[@]}" "$work/renders/train.done" -- train "$set"
