@@ -10,13 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::album::{Album, Encode};
 use super::evidence::Evidence;
+use super::persist;
 use super::scoring::SharedScorer;
 use crate::core::contract::Input;
+use crate::core::detect::clutter::Clutter;
 use crate::core::types::{FrameScore, Name};
-use crate::ports::{Bus, Frame, FrameSource, Publication, Seen};
+use crate::ports::{Bus, Frame, FrameSource, Publication, Seen, Store};
 
-/// Draws what was seen on a frame: a JPEG.
-pub type Annotate = Arc<dyn Fn(&Frame, &FrameScore, &str) -> Result<Vec<u8>, String> + Send + Sync>;
+/// Draws what was seen on a frame, a caption below it, and tints what is known to be clutter: a JPEG.
+pub type Annotate = Arc<
+    dyn Fn(&Frame, &FrameScore, &str, Option<&Clutter>) -> Result<Vec<u8>, String> + Send + Sync,
+>;
 
 /// Something besides scoring that a camera is asked to do.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub struct CameraTask {
     pub encode: Encode,
     /// Keeps pictures of incidents.
     pub evidence: Evidence,
+    /// Has what the camera shows while prints are fine.
+    pub store: Arc<dyn Store>,
 }
 
 /// What a camera's task is told.
@@ -160,7 +166,7 @@ impl CameraTask {
         match request {
             PictureRequest::Failure { incident } => {
                 let Some((frame, score)) = last else { return };
-                match self.draw(frame, score, Some(incident)).await {
+                match self.draw(frame, score, None, Some(incident)).await {
                     Ok(jpeg) => {
                         let printer = self.printer.clone();
                         self.publish(Publication::FailureImage { printer, jpeg });
@@ -188,9 +194,18 @@ impl CameraTask {
         self.source.set_wanted(true);
         let frame = Arc::new(self.source.capture().await.map_err(|why| why.to_string())?);
         let score = self.scorer.score(frame.clone()).await.map_err(|why| why.to_string())?;
-        let jpeg = self.draw(&frame, &score, None).await?;
+        let jpeg = self.draw(&frame, &score, self.learned().await, None).await?;
         self.publish(Publication::PreviewImage { printer: self.printer.clone(), jpeg });
         Ok(())
+    }
+
+    /// What the preview shows of how this camera is taken; without it there is still a picture.
+    async fn learned(&self) -> Option<Clutter> {
+        let found = persist::learned(self.store.as_ref(), &self.printer, &self.camera).await;
+        found
+            .inspect_err(|why| tracing::warn!("the preview shows no clutter: {why}"))
+            .ok()
+            .flatten()
     }
 
     /// Draws, and keeps the picture of an incident.
@@ -198,13 +213,14 @@ impl CameraTask {
         &self,
         frame: &Arc<Frame>,
         score: &FrameScore,
+        clutter: Option<Clutter>,
         incident: Option<String>,
     ) -> Result<Vec<u8>, String> {
         let caption = format!("{} / {}", self.printer, self.camera);
         let (annotate, evidence) = (self.annotate.clone(), self.evidence.clone());
         let (frame, score) = (frame.clone(), score.clone());
         let drawing = tokio::task::spawn_blocking(move || {
-            let jpeg = annotate(&frame, &score, &caption)?;
+            let jpeg = annotate(&frame, &score, &caption, clutter.as_ref())?;
             if let Some(incident) = incident {
                 evidence.keep_picture(&incident, "alert", &jpeg);
             }

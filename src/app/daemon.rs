@@ -147,6 +147,7 @@ pub async fn run(parts: Parts, cancel: CancellationToken) {
             annotate: parts.annotate.clone(),
             encode: parts.encode.clone(),
             evidence: parts.evidence.clone(),
+            store: parts.store.clone(),
         };
         let its_orders = Orders { interval: interval_orders, pictures: picture_orders };
         tracker.spawn(task.run(its_orders, cancel.clone()));

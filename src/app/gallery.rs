@@ -48,7 +48,7 @@ pub async fn withdraw(links: &Links) {
 
 /// Draws as everything else is drawn.
 pub fn drawing(annotate: Annotate) -> Draw {
-    Arc::new(move |seen| annotate(&seen.frame, &seen.score, &seen.caption))
+    Arc::new(move |seen| annotate(&seen.frame, &seen.score, &seen.caption, None))
 }
 
 /// Serves until cancelled.

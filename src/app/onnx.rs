@@ -41,9 +41,9 @@ impl ModelLoader for OnnxLoader {
 
 /// Draws with the alert point of the model that is loaded.
 pub fn annotator(loader: Arc<OnnxLoader>) -> Annotate {
-    Arc::new(move |frame, score, caption| {
+    Arc::new(move |frame, score, caption, clutter| {
         let alert_point = loader.loaded().map_or(0.5, |scorer| scorer.model().alert_point);
-        let picture = annotate(frame, score, &Notes { caption, alert_point })
+        let picture = annotate(frame, score, &Notes { caption, alert_point, clutter })
             .map_err(|error| error.to_string())?;
         jpeg(&picture).map_err(|error| error.to_string())
     })

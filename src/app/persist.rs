@@ -8,7 +8,7 @@ use crate::core::contract::{Action, Decision, PrinterMemory};
 use crate::core::detect::clutter::Clutter;
 use crate::core::event::Event;
 use crate::core::types::Name;
-use crate::ports::{Bus, Store};
+use crate::ports::{Bus, Store, StoreFault};
 
 /// Something durable, or something that must wait for it.
 #[derive(Debug)]
@@ -50,6 +50,29 @@ pub mod keys {
     pub fn answered(client: &Name) -> String {
         format!("{ANSWERED}{client}")
     }
+}
+
+/// What a camera's view shows while prints are fine, as it was learned.
+pub async fn learned(
+    store: &dyn Store,
+    printer: &Name,
+    camera: &Name,
+) -> Result<Option<Clutter>, StoreFault> {
+    remembered(store, &keys::clutter(printer, camera)).await
+}
+
+/// A document of the store; one that another version wrote otherwise is left aside, loudly.
+pub async fn remembered<T: serde::de::DeserializeOwned>(
+    store: &dyn Store,
+    key: &str,
+) -> Result<Option<T>, StoreFault> {
+    let found = store.list(key.to_owned()).await?.into_iter().find(|(found, _)| found == key);
+    let Some((_, value)) = found else { return Ok(None) };
+    Ok(serde_json::from_value(value)
+        .inspect_err(|error| {
+            tracing::warn!("the store's {key} is not understood and begins anew: {error}");
+        })
+        .ok())
 }
 
 /// Works through the queue until it closes; then everything is on disk. A fault of the store is logged and the rest goes
@@ -94,9 +117,9 @@ async fn put(
     store: &Arc<dyn Store>,
     key: String,
     value: &impl serde::Serialize,
-) -> Result<(), crate::ports::StoreFault> {
+) -> Result<(), StoreFault> {
     match serde_json::to_value(value) {
         Ok(value) => store.put(key, value).await,
-        Err(error) => Err(crate::ports::StoreFault(format!("{key}: {error}"))),
+        Err(error) => Err(StoreFault(format!("{key}: {error}"))),
     }
 }

@@ -17,7 +17,7 @@ use super::clock::SystemClock;
 use super::daemon::{BusParts, Parts, Web};
 use super::evidence::Evidence;
 use super::onnx::{OnnxLoader, annotator};
-use super::persist::keys;
+use super::persist::{keys, learned, remembered};
 use super::webcams::{ListedCamera, OpenWebcam};
 use crate::config::{self, CameraSource, Checked};
 use crate::core::authz::Grants;
@@ -26,7 +26,7 @@ use crate::core::detect::consecutive::ConsecutiveSettings;
 use crate::core::detect::{DetectSettings, Rule};
 use crate::core::types::Name;
 use crate::mqtt::managed::MosquittoError;
-use crate::ports::{Clock, FrameSource, PrinterLink, Store};
+use crate::ports::{Clock, FrameSource, PrinterLink};
 use crate::store::{OUTBOX_LIMIT, SqliteStore};
 use crate::vision::ModelOptions;
 use crate::vision::annotate::frame_jpeg;
@@ -229,7 +229,7 @@ async fn core_setup(
         let cameras = printer.cameras.iter().map(|camera| camera.name.clone()).collect();
         let mut views = BTreeMap::new();
         for camera in &printer.cameras {
-            let clutter = remembered(store, &keys::clutter(&printer.name, &camera.name)).await?;
+            let clutter = learned(store, &printer.name, &camera.name).await?;
             let (masks, bed) = (camera.masks.clone(), camera.bed);
             views.insert(camera.name.clone(), ViewSetup { masks, bed, clutter });
         }
@@ -243,24 +243,6 @@ async fn core_setup(
     }
     let boot = format!("{:08x}", rand::random::<u32>());
     Ok(Setup { boot, printers, grants, answered })
-}
-
-/// A document of the store; one that an older version wrote otherwise is left aside, loudly.
-async fn remembered<T: serde::de::DeserializeOwned>(
-    store: &SqliteStore,
-    key: &str,
-) -> Result<Option<T>, WiringError> {
-    let found = store.list(key.to_owned()).await?;
-    let Some((_, value)) = found.into_iter().find(|(found, _)| found == key) else {
-        return Ok(None);
-    };
-    match serde_json::from_value(value) {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => {
-            tracing::warn!("the store's {key} is not understood and begins anew: {error}");
-            Ok(None)
-        }
-    }
 }
 
 fn millis(duration: Duration) -> u64 {

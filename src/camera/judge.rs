@@ -260,6 +260,16 @@ mod tests {
         }
 
         #[test]
+        fn a_frozen_or_black_picture_is_told_of_within_two_intervals_and_ten_seconds(interval in 1_u64..120_000, black: bool) {
+            let seen = if black { Impression { low: 0, median: 0, high: 0, edge_width: None, ..FINE } } else { FINE };
+            let mut judge = Judge::default();
+            // The last good picture, on which a camera that freezes hangs.
+            judge.judge(0, &FINE);
+            let told = (1..).map(|n| n * interval).find(|&at| judge.judge(at, &seen).is_some());
+            prop_assert!(told.unwrap() <= 2 * interval + 10_000, "{told:?}");
+        }
+
+        #[test]
         fn time_that_stands_still_or_goes_back_never_freezes_a_picture(times in proptest::collection::vec(0_u64..100, 1..50)) {
             let mut judge = Judge::default();
             for time in times {

@@ -11,7 +11,6 @@ use crate::core::detect::statistic::{Lens, frame_score};
 use crate::core::types::FrameScore;
 use crate::ports::Frame;
 use crate::vision::annotate::{self, Notes};
-use crate::vision::overlay::{Overlay, overlay};
 use crate::vision::{Detector, picture};
 
 use super::model::ModelArguments;
@@ -174,9 +173,10 @@ impl Report<'_> {
         });
         let Some(folder) = &self.arguments.annotate else { return Ok(()) };
         let caption = file.file_name().unwrap_or_default().to_string_lossy();
-        let notes = Notes { caption: &caption, alert_point: detector.model().alert_point };
+        let alert_point = detector.model().alert_point;
+        let notes = Notes { caption: &caption, alert_point, clutter: self.clutter.as_ref() };
         let target = folder.join(annotated_name(file, frame.sequence));
-        write_annotated(&target, frame, score, &notes, self.clutter.as_ref())
+        write_annotated(&target, frame, score, &notes)
             .with_context(|| format!("cannot write {}", target.display()))
             .or_exit(Exit::Usage)
     }
@@ -222,11 +222,8 @@ fn write_annotated(
     frame: &Frame,
     score: &FrameScore,
     notes: &Notes,
-    clutter: Option<&Clutter>,
 ) -> anyhow::Result<()> {
-    let tinted = overlay(frame, &Overlay { clutter, ..Overlay::default() })?.into_raw();
-    let frame = Frame { rgb: tinted, ..frame.clone() };
-    let picture = annotate::annotate(&frame, score, notes)?;
+    let picture = annotate::annotate(frame, score, notes)?;
     std::fs::write(target, annotate::jpeg(&picture)?)?;
     Ok(())
 }

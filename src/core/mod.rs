@@ -19,6 +19,7 @@ pub mod print;
 mod printer;
 mod request;
 pub mod screen;
+mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod types;

@@ -5,11 +5,12 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::RgbImage;
 use tiny_skia::{Color, FillRule, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
+use crate::core::detect::clutter::Clutter;
 use crate::core::types::{FailureMap, FrameScore, ScoredBox};
 use crate::ports::Frame;
 
-use super::VisionError;
 use super::text::{Font, blend};
+use super::{VisionError, overlay};
 
 /// Annotated pictures are at least this wide (smaller frames are enlarged, or the text would hide them), px.
 pub const NARROWEST: u32 = 480;
@@ -26,13 +27,15 @@ const FAINTEST: f32 = 0.2;
 /// How much of the frame the strongest heat hides.
 const HEAT: f32 = 0.45;
 
-/// What stands below the picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What people are told beside what was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Notes<'a> {
     /// One line, such as printer, camera and time. ASCII; what does not fit is cut.
     pub caption: &'a str,
     /// Where the score begins to matter, 0..1: marked on the meter, decides its colour.
     pub alert_point: f32,
+    /// What the camera shows while prints are fine, which is tinted: it counts for less there.
+    pub clutter: Option<&'a Clutter>,
 }
 
 /// Draws the failure map as a heat overlay, the boxes with their probabilities, and a footer with caption and score.
@@ -44,6 +47,9 @@ pub fn annotate(frame: &Frame, score: &FrameScore, notes: &Notes) -> Result<RgbI
         bytes: frame.rgb.len(),
     };
     let (width, height, mut pixels) = resized(frame).ok_or_else(bad)?;
+    if let Some(clutter) = notes.clutter {
+        overlay::tint(&mut pixels, (width, height), clutter);
+    }
     heat(&mut pixels, (width, height), &score.map);
     let font = Font::for_width(width);
     let mut canvas = Canvas::new(&pixels, (width, height), font).ok_or_else(bad)?;

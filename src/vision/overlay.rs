@@ -17,8 +17,6 @@ pub struct Overlay<'a> {
     pub masks: &'a [Vec<[f64; 2]>],
     /// The bed, with a grid each 50 mm and its corners numbered as the config lists them.
     pub bed: Option<&'a BedView>,
-    /// Cells that are discounted are tinted, the more the stronger.
-    pub clutter: Option<&'a Clutter>,
     /// A grid of tenths of the picture, to read fractions off.
     pub tenths: bool,
 }
@@ -41,17 +39,7 @@ pub fn overlay(frame: &Frame, what: &Overlay) -> Result<RgbImage, VisionError> {
     if rgb.len() != width as usize * height as usize * 3 {
         return Err(bad());
     }
-    let discounts = what.clutter.map(Clutter::discounts).unwrap_or_default();
-    for (index, pixel) in rgb.chunks_exact_mut(3).enumerate() {
-        let (x, y) = (index as u32 % width, index as u32 / width);
-        let at =
-            [(f64::from(x) + 0.5) / f64::from(width), (f64::from(y) + 0.5) / f64::from(height)];
-        if let Some(clutter) = what.clutter {
-            let discount = discount_at(clutter, &discounts, at) / FULL_DISCOUNT;
-            if discount > 0.0 {
-                blend(pixel, CLUTTER, 0.25 + 0.4 * discount.min(1.0));
-            }
-        }
+    for (at, pixel) in points(&mut rgb, (width, height)) {
         if !what.masks.is_empty() && !what.masks.iter().any(|mask| geometry::holds(mask, at)) {
             blend(pixel, SHADE, 0.65);
         }
@@ -67,6 +55,29 @@ pub fn overlay(frame: &Frame, what: &Overlay) -> Result<RgbImage, VisionError> {
         drawing.bed(bed, &seen);
     }
     drawing.into_picture().ok_or_else(bad)
+}
+
+/// Tints the cells that are discounted, the more the stronger.
+pub(super) fn tint(rgb: &mut [u8], size: (u32, u32), clutter: &Clutter) {
+    let discounts = clutter.discounts();
+    for (at, pixel) in points(rgb, size) {
+        let discount = discount_at(clutter, &discounts, at) / FULL_DISCOUNT;
+        if discount > 0.0 {
+            blend(pixel, CLUTTER, 0.25 + 0.4 * discount.min(1.0));
+        }
+    }
+}
+
+/// Every pixel, with its middle as fractions of the picture.
+fn points(
+    rgb: &mut [u8],
+    (width, height): (u32, u32),
+) -> impl Iterator<Item = ([f64; 2], &mut [u8])> {
+    rgb.chunks_exact_mut(3).enumerate().map(move |(index, pixel)| {
+        let (x, y) = (index as u32 % width, index as u32 / width);
+        let at = |place: u32, length: u32| (f64::from(place) + 0.5) / f64::from(length);
+        ([at(x, width), at(y, height)], pixel)
+    })
 }
 
 /// The discount of the cell that shows a point of the picture.

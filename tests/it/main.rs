@@ -18,6 +18,7 @@ mod check;
 mod client;
 mod daemon;
 mod enrolment;
+mod generated;
 mod hass;
 mod moonraker;
 mod mqtt;

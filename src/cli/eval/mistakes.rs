@@ -44,7 +44,8 @@ fn tile(detector: &mut Detector, one: &Scored) -> anyhow::Result<RgbImage> {
     let kind = if one.failing() { "failing" } else { "good" };
     let name = one.path.file_name().unwrap_or_default().to_string_lossy();
     let caption = format!("{kind} {name} {}", one.label.source);
-    let notes = Notes { caption: &caption, alert_point: detector.model().alert_point };
+    let alert_point = detector.model().alert_point;
+    let notes = Notes { caption: &caption, alert_point, clutter: None };
     let drawn = annotate::annotate(&frame, &score, &notes)?;
     let scale = f64::min(
         f64::from(TILE.0) / f64::from(drawn.width()),

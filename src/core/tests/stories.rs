@@ -107,6 +107,7 @@ fn health() -> impl Strategy<Value = SourceHealth> {
     let fault = prop::sample::select(vec![
         SourceFault::Stalled,
         SourceFault::Frozen,
+        SourceFault::Still,
         SourceFault::Dark,
         SourceFault::Blurred,
     ]);

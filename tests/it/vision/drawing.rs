@@ -1,5 +1,6 @@
 //! What people see of a score.
 
+use strandwatch::core::detect::clutter::{Clutter, Grid};
 use strandwatch::core::types::{FailureMap, FrameScore, ScoredBox};
 use strandwatch::vision::annotate::{self, NARROWEST, Notes, WIDEST};
 
@@ -17,7 +18,7 @@ fn score(p: f32) -> FrameScore {
     }
 }
 
-const NOTES: Notes = Notes { caption: "voron cam0 14:32:05", alert_point: 0.6 };
+const NOTES: Notes = Notes { caption: "voron cam0 14:32:05", alert_point: 0.6, clutter: None };
 
 #[test]
 fn the_frame_is_changed_where_something_was_seen_and_only_there() {
@@ -33,6 +34,20 @@ fn the_frame_is_changed_where_something_was_seen_and_only_there() {
     // The box's left edge is drawn.
     let edge: Vec<_> = (312..328).map(|x| drawn.get_pixel(x, 200)).collect();
     assert!(edge.iter().any(|pixel| pixel[0] > 200), "{edge:?}");
+}
+
+#[test]
+fn what_is_known_to_be_clutter_is_tinted_and_what_is_clean_is_not() {
+    let grid = Grid { model: "m".into(), columns: 2, rows: 1, content: [0.0, 0.0, 1.0, 1.0] };
+    // Log-odds in hundredths: a cable on the left, nothing on the right.
+    let log_odds = vec![300, -400];
+    let clutter = Clutter { grid, log_odds, seconds: 36_000.0, prints: 3, view: None };
+    let frame = models::picture(640, 480, [0.0; 4]);
+    let notes = Notes { clutter: Some(&clutter), ..NOTES };
+    let drawn = annotate::annotate(&frame, &score(0.0), &notes).unwrap();
+    let left = drawn.get_pixel(100, 240);
+    assert!(left[2] > 110 && left[2] > left[1] + 20, "violet: {left:?}");
+    assert_eq!(drawn.get_pixel(540, 400), &image::Rgb([90, 90, 90]));
 }
 
 #[test]
@@ -62,7 +77,7 @@ fn captions_of_any_length_and_script_are_no_trouble() {
     let frame = models::picture(480, 360, [0.0; 4]);
     let long = "printer ".repeat(40);
     for caption in ["", "Drücker Ω", &long] {
-        let notes = Notes { caption, alert_point: 2.0 };
+        let notes = Notes { caption, alert_point: 2.0, clutter: None };
         assert!(annotate::annotate(&frame, &score(0.4), &notes).is_ok());
     }
 }
