@@ -97,8 +97,13 @@ def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
     kind = str(rng.choice(list(STANDING), p=STANDING_ODDS))
     add, count = STANDING[kind]
     foot, radius, tall = rng.uniform(-0.5, 0.5, 2), 0.1, 0.02
-    for _ in range(count):
+    first = rng.uniform(0, 2 * np.pi) if count > 1 else 0.0
+    for i in range(count):
         foot = rng.uniform(-0.7, 0.7, 2)
+        if count > 1:
+            # Beside one another, as a slicer lays them out.
+            turn = first + 2 * np.pi * i / count
+            foot = 0.6 * np.array([np.cos(turn), np.sin(turn)]) + 0.1 * foot
         radius, tall = add(rng, foot, surface)
     if lines := first_lines(rng, foot, radius):
         add_tubes(lines, 0.008, surface)

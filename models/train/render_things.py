@@ -132,14 +132,15 @@ def add_lattice(rng: np.random.Generator, foot: np.ndarray, surface) -> tuple[fl
 
 
 def add_sculpture(rng: np.random.Generator, foot: np.ndarray, surface) -> tuple[float, float]:
-    """A sound print that is all curves: arms, petals, a spiral, or an open cage of random struts."""
+    """A sound print that is all curves: a bowl of ribs, a spiral, stacked rings, or an open cage."""
     radius, tall = rng.uniform(0.12, 0.35), rng.uniform(0.1, 0.7)
     kind, lines, thick = rng.integers(4), [], rng.uniform(0.01, 0.04)
     t = np.linspace(0, 1, 24)
     if kind == 0:
+        swirl, closes = rng.normal(0, 0.8), rng.uniform(0.5, 0.95)
         for turn in np.linspace(0, 2 * np.pi, int(rng.integers(5, 14)), endpoint=False):
-            out = radius * np.sin(np.pi * t * rng.uniform(0.5, 0.95))
-            lines.append(np.stack([np.cos(turn + t) * out, np.sin(turn + t) * out, t * tall], axis=1))
+            angle, out = turn + swirl * t, radius * np.sin(np.pi * t * closes)
+            lines.append(np.stack([np.cos(angle) * out, np.sin(angle) * out, t * tall], axis=1))
     elif kind == 1:
         turns = rng.uniform(3, 12)
         t = np.linspace(0, 1, int(turns * 16))
@@ -152,17 +153,25 @@ def add_sculpture(rng: np.random.Generator, foot: np.ndarray, surface) -> tuple[
             out = radius * (1 + 0.25 * np.cos(lobes * angle + twist * lift / tall))
             lines.append(np.stack([np.cos(angle) * out, np.sin(angle) * out, np.full(48, lift)], axis=1))
     else:
-        knots = rng.uniform((-radius, -radius, 0), (radius, radius, tall), (int(rng.integers(14, 40)), 3))
-        away = np.linalg.norm(knots[:, None] - knots[None], axis=2)
-        for i, near in enumerate(np.argsort(away, axis=1)[:, 1:4]):
-            lines += [np.stack([knots[i], knots[k]]) for k in near]
-        thick = rng.uniform(0.006, 0.02)
+        # Cells of uneven size on the wall of a vase, closed all around and at both ends.
+        around, rows = int(rng.integers(6, 14)), max(2, int(tall / 0.12))
+        turn = 2 * np.pi * (np.arange(around)[None] + 0.5 * (np.arange(rows + 1)[:, None] % 2)) / around
+        turn = turn + rng.normal(0, 0.2 / around * 6, (1, around))
+        lift = np.linspace(0, tall, rows + 1)[:, None] + np.zeros((1, around))
+        lift[1:-1] += rng.normal(0, 0.12 * tall / rows, (rows - 1, around))
+        wall = np.stack([np.cos(turn) * radius, np.sin(turn) * radius, lift], axis=2)
+        lines = [np.vstack([ring, ring[:1]]) for ring in (wall[0], wall[-1])]
+        for row in range(rows):
+            for k in range(around):
+                across = k + 1 if row % 2 else k - 1
+                lines += [wall[[row, row + 1], [k, k]], wall[[row, row + 1], [k, across % around]]]
+        thick = rng.uniform(0.01, 0.02)
     add_tubes([line + (*foot, 0.01) for line in lines], thick, surface)
     return radius, tall
 
 
 def add_tower(rng: np.random.Generator, foot: np.ndarray, surface) -> tuple[float, float]:
-    """Tree supports or a prime tower: trunks that branch, or a ribbed block."""
+    """Tree supports under what they carry, or a prime tower: trunks that branch, or a ribbed block."""
     radius, tall = rng.uniform(0.06, 0.2), rng.uniform(0.1, 0.9)
     if rng.random() < 0.5:
         lines = []
@@ -171,9 +180,10 @@ def add_tower(rng: np.random.Generator, foot: np.ndarray, surface) -> tuple[floa
             stem = np.array([(*root, 0), (*(root * 0.8), fork)])
             lines.append(stem)
             for _ in range(int(rng.integers(2, 6))):
-                tip = root * 0.8 + rng.normal(0, radius, 2)
+                tip = rng.uniform(-1.3, 1.3, 2) * radius
                 lines.append(np.array([stem[1], (*tip, tall)]))
         add_tubes([line + (*foot, 0.0) for line in lines], rng.uniform(0.012, 0.03), surface)
+        add_box((*foot, tall + 0.03), (2.8 * radius, 2.8 * radius, 0.06), surface)
     else:
         for lift in np.arange(0.01, tall, 0.03):
             square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)]) * radius

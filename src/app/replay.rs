@@ -104,7 +104,8 @@ mod tests {
     use super::*;
     use crate::app::journal::Journal;
     use crate::core::tests::scenario::{CONFIRM_S, Scenario, VETO_S, frame, name};
-    use crate::core::tests::stories::{Teller, story, world};
+    use crate::core::tests::stories::{story, world};
+    use crate::core::tests::teller::Teller;
     use crate::core::types::{KlippyState, PrintState, SourceFault, SourceHealth};
 
     /// A failure from the first strand to the end of the print.

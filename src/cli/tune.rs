@@ -203,10 +203,11 @@ impl Outlook {
 }
 
 fn table(report: &Report, act_part: f64) {
+    let hours = report.tried.first().map_or(0.0, |first| first.hours);
     say(format_args!(
         "{} prints, {:.1} hours; of the alerts then, {} were confirmed, {} dismissed, {} not answered (counted as wrong)",
         report.prints,
-        report.tried.first().map_or(0.0, |first| first.hours),
+        hours,
         report.tried.first().map_or(0, |first| first.failures),
         report.dismissed,
         report.unanswered,
@@ -234,8 +235,11 @@ fn table(report: &Report, act_part: f64) {
             say(format_args!("false_alarms_per_100h = {}", (rate * act_part * 1e3).round() / 1e3));
             say(format_args!("alert_false_alarms_per_100h = {rate:?}"));
         }
+        None if hours < LEAST_HOURS => say(format_args!(
+            "\nnothing is proposed: {hours:.1} hours are too few to tell, {LEAST_HOURS} are needed"
+        )),
         None => say(format_args!(
-            "\nnothing is proposed: fewer than {LEAST_HOURS} hours are recorded, or no setting alerts wrongly no more than {} times in 100 hours",
+            "\nnothing is proposed: every setting alerts wrongly more than {} times in 100 hours here; masks or --bear may help",
             report.bear_per_100h
         )),
     }

@@ -7,7 +7,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::scenario::ATTEMPTS;
-use super::stories::{PRINTERS, Teller, Turn, story, world};
+use super::stories::{PRINTERS, story, world};
+use super::teller::{Teller, Turn};
 use crate::core::command::{COMMANDS, Command, parse, row};
 use crate::core::contract::{Input, Output, ReplyStatus, Setup};
 use crate::core::event::EventKind;

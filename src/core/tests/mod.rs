@@ -15,5 +15,6 @@ mod objects;
 mod requests;
 pub(crate) mod scenario;
 pub(crate) mod stories;
+pub(crate) mod teller;
 mod votes;
 mod watching;
