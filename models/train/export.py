@@ -142,16 +142,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("fp32", type=Path)
-    parser.add_argument("--average-with", type=Path, help="weights to average the first with")
     parser.add_argument("--int8", type=Path)
     parser.add_argument("--temper-by", type=Path, help="rows of the same weights, untempered")
     a = parser.parse_args()
     network = FailureMap()
-    weights = torch.load(a.weights, map_location="cpu")
-    if a.average_with:
-        other = torch.load(a.average_with, map_location="cpu")
-        weights = {name: (value + other[name]) / 2 for name, value in weights.items()}
-    network.load_state_dict(weights)
+    network.load_state_dict(torch.load(a.weights, map_location="cpu"))
     if a.temper_by:
         temper(network, *calibrate.fit_log_odds(calibrate.calibration_rows(read_rows(a.temper_by))))
     onnx.save(build(network.eval()), str(a.fp32))

@@ -78,12 +78,9 @@ polish() { # the chosen training goes on with samples it has not seen, and more 
     --renders "$work/renders/train" | tee "$work/train-polished.log"
 }
 
-export_average() { # FP32 [MORE]: the mean of the weights before and after polishing
-  "$python" "$here/export.py" "$data" "$work/$(chosen).pt" "$1" --average-with "$work/polished.pt" "${@:2}"
-}
-
 ship() {
-  export_average "$models/strandwatch-s.onnx" --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/average.rows"
+  "$python" "$here/export.py" "$data" "$work/polished.pt" "$models/strandwatch-s.onnx" \
+    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/polished.rows"
 }
 
 publish() {
@@ -94,7 +91,7 @@ publish() {
 }
 
 learning=("$data/labels.jsonl" "$here"/{settings,resize,preprocess,data,strands,scenes,augment,network,train}.py)
-measuring=("$here"/{assess,scoring,resize,preprocess,infer}.py)
+measuring=("$here"/{assess,scoring,resize,preprocess,infer}.py "$work/renders/held-out.done")
 
 stage "$work/venv.done" "$here/requirements.txt" -- environment "$work/venv" "$here/requirements.txt" "$work/venv.done"
 stage "$work/venv-render.done" "$here/requirements-render.txt" -- \
@@ -110,9 +107,10 @@ for set in free all; do
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
 stage "$work/polished.pt" "$work/choice.json" "$here/mine.py" -- polish
-stage "$work/average.onnx" "$work/polished.pt" "$here/export.py" -- export_average "$work/average.onnx"
-stage "$work/average.rows" "$work/average.onnx" "${measuring[@]}" -- assess "$work/average.onnx" "$work/average.rows"
-stage "$models/strandwatch-s.int8.onnx" "$work/average.rows" "$here"/{export,calibrate}.py -- ship
+stage "$work/polished.onnx" "$work/polished.pt" "$here/export.py" -- \
+  "$python" "$here/export.py" "$data" "$work/polished.pt" "$work/polished.onnx"
+stage "$work/polished.rows" "$work/polished.onnx" "${measuring[@]}" -- assess "$work/polished.onnx" "$work/polished.rows"
+stage "$models/strandwatch-s.int8.onnx" "$work/polished.rows" "$here"/{export,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"

@@ -172,8 +172,9 @@ impl Detector {
 
     /// Takes in what the picture looks like as a whole. When the camera was moved, what was learned and dismissed by
     /// cells is forgotten; says whether something was.
-    pub fn follow_view(&mut self, score: &FrameScore) -> bool {
-        let moved = score.view.as_ref().is_some_and(|view| self.view.moves_to(view));
+    pub fn follow_view(&mut self, score: &FrameScore, printer_moves: bool) -> bool {
+        let view = score.view.as_ref();
+        let moved = view.is_some_and(|view| self.view.moves_to(view, printer_moves));
         if moved {
             self.dismissed = Region::default();
             self.lenses = None;

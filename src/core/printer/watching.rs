@@ -38,6 +38,7 @@ impl Printer {
         let early = self.phase.frames() == Frames::Background;
         let prior = self.phase.prior();
         let moves = self.moves(now);
+        let extrudes = self.extrudes_from_ms.is_some();
         let Some(camera) = self.cameras.get_mut(name) else { return };
         if self.job.is_none()
             || taken_ms < self.job_from_ms
@@ -53,7 +54,7 @@ impl Printer {
             camera.unseen = None;
         }
         let counts = phase_counts && seen;
-        if seen && camera.detector.follow_view(&score) {
+        if seen && camera.detector.follow_view(&score, extrudes) {
             let (printer, camera) = (self.name.clone(), name.clone());
             self.outputs.push_back(Output::Learned { printer, camera, clutter: None });
         }

@@ -38,16 +38,16 @@ fn a_print_from_beginning_to_end_is_one_view_and_a_pushed_camera_another() {
         let mut reference = ViewReference::default();
         for n in 0..30 {
             let view = signature(&through(&moment(seed, n, 30), (0, 0))).unwrap();
-            assert!(!reference.moves_to(&view), "seed {seed}, frame {n}");
+            assert!(!reference.moves_to(&view, true), "seed {seed}, frame {n}");
         }
         // The next print begins: the part is gone.
         for n in 0..5 {
             let view = signature(&through(&moment(seed, n, 30), (0, 0))).unwrap();
-            assert!(!reference.moves_to(&view), "seed {seed}, next print, frame {n}");
+            assert!(!reference.moves_to(&view, true), "seed {seed}, next print, frame {n}");
         }
         let moved = (0..6).any(|n| {
             let view = signature(&through(&moment(seed, n, 30), (40, 30))).unwrap();
-            reference.moves_to(&view)
+            reference.moves_to(&view, true)
         });
         assert!(moved, "seed {seed}: a push by a fourteenth of the picture is noticed");
     }
