@@ -1,9 +1,10 @@
 //! Clutter: what a camera shows, cell by cell, while prints are fine. Cables, clips, logos and the print's own texture
 //! must not count as failures where they are, and only there.
 //!
-//! A cell's log-odds of showing strands are compared with their mean while all was well, one that leans towards the hot. What is known to be
-//! cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean counts more: a steady
-//! 0.5 in a corner that never showed more than 0.02 is news, and none where a cable has always scored 0.5.
+//! A cell's log-odds of showing strands are compared with their mean while all was well, a mean that leans towards the
+//! hot. What is known to be cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean
+//! counts more: a steady 0.5 in a corner that never showed more than 0.02 is news, and none where a cable has always
+//! scored 0.5.
 //!
 //! | learned from | may discount, log-odds | why it can be trusted |
 //! |---|---|---|
