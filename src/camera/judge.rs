@@ -55,25 +55,34 @@ pub(super) struct Complaint {
 /// Remembers what it needs of the pictures before.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
-    same: Option<Same>,
-    still: Option<Still>,
+    same: Option<Run<u64>>,
+    still: Option<Run<Blocks>>,
     suspicion: Option<(SourceFault, u32)>,
 }
 
-/// A run of identical pictures.
+/// A run of pictures that are like its first.
 #[derive(Debug)]
-struct Same {
-    fingerprint: u64,
+struct Run<T> {
+    first: T,
     pictures: u32,
     since_ms: u64,
 }
 
-/// A run of pictures in which nothing moves, counted from the first.
-#[derive(Debug)]
-struct Still {
-    first: Blocks,
-    pictures: u32,
-    since_ms: u64,
+impl<T> Run<T> {
+    /// Takes in a picture, which begins a new run when it is not `alike`; says whether the run has become this long.
+    fn reaches(
+        run: &mut Option<Self>,
+        (now_ms, picture): (u64, T),
+        alike: impl Fn(&T, &T) -> bool,
+        (pictures, ms): (u32, u64),
+    ) -> bool {
+        let run = match run {
+            Some(run) if alike(&run.first, &picture) => run,
+            run => run.insert(Self { first: picture, pictures: 0, since_ms: now_ms }),
+        };
+        run.pictures = run.pictures.saturating_add(1);
+        run.pictures >= pictures && now_ms.saturating_sub(run.since_ms) >= ms
+    }
 }
 
 impl Judge {
@@ -95,13 +104,9 @@ impl Judge {
     }
 
     fn still(&mut self, now_ms: u64, seen: &Impression) -> Option<Complaint> {
-        let still = match &mut self.still {
-            Some(still) if !moves(&still.first, &seen.blocks) => still,
-            still => still.insert(Still { first: seen.blocks, pictures: 0, since_ms: now_ms }),
-        };
-        still.pictures = still.pictures.saturating_add(1);
-        let lasted_ms = now_ms.saturating_sub(still.since_ms);
-        (still.pictures >= STILL_PICTURES && lasted_ms >= STILL_MS).then_some(Complaint {
+        let alike = |first: &Blocks, blocks: &Blocks| !moves(first, blocks);
+        let long = (STILL_PICTURES, STILL_MS);
+        Run::reaches(&mut self.still, (now_ms, seen.blocks), alike, long).then_some(Complaint {
             fault: SourceFault::Still,
             blind: false,
             why: "nothing moves in the picture though the printer prints: restart the camera's streaming service, or point it at the print",
@@ -109,13 +114,8 @@ impl Judge {
     }
 
     fn frozen(&mut self, now_ms: u64, fingerprint: u64) -> Option<Complaint> {
-        let same = match &mut self.same {
-            Some(same) if same.fingerprint == fingerprint => same,
-            same => same.insert(Same { fingerprint, pictures: 0, since_ms: now_ms }),
-        };
-        same.pictures = same.pictures.saturating_add(1);
-        let lasted_ms = now_ms.saturating_sub(same.since_ms);
-        (same.pictures >= FROZEN_PICTURES && lasted_ms >= FROZEN_MS).then_some(Complaint {
+        let long = (FROZEN_PICTURES, FROZEN_MS);
+        Run::reaches(&mut self.same, (now_ms, fingerprint), u64::eq, long).then_some(Complaint {
             fault: SourceFault::Frozen,
             blind: true,
             why: "the picture has not changed in a single bit for a while: restart the camera's streaming service",

@@ -113,9 +113,9 @@ pub fn stale_at_ms(view: &CameraView<'_>) -> u64 {
 }
 
 /// Pictures arrive, and yet show nothing of the print: repeated, black or white ones.
-fn hides_the_print(fault: SourceFault, printer_moves: bool) -> bool {
+fn hides_the_print(fault: SourceFault) -> bool {
     match fault {
-        SourceFault::Still => printer_moves,
+        SourceFault::Still => true,
         SourceFault::Frozen | SourceFault::Dark | SourceFault::Overexposed => true,
         SourceFault::Unreachable
         | SourceFault::Vanished
@@ -126,11 +126,21 @@ fn hides_the_print(fault: SourceFault, printer_moves: bool) -> bool {
     }
 }
 
+static SEEING: SourceHealth = SourceHealth::Seeing;
+
+/// What a camera says of itself, as far as it can know: that nothing moves says nothing while the printer rests.
+pub fn credible(report: &SourceReport, printer_moves: bool) -> &SourceHealth {
+    match &report.health {
+        SourceHealth::Impaired { fault: SourceFault::Still, .. } if !printer_moves => &SEEING,
+        health => health,
+    }
+}
+
 /// Why what a camera shows now can be no evidence, for or against; `None` when it can.
 pub fn why_unseen(report: &SourceReport, printer_moves: bool) -> Option<(SourceFault, String)> {
-    match &report.health {
+    match credible(report, printer_moves) {
         SourceHealth::Blind { fault, why } => Some((*fault, why.clone())),
-        SourceHealth::Impaired { fault, why } if hides_the_print(*fault, printer_moves) => {
+        SourceHealth::Impaired { fault, why } if hides_the_print(*fault) => {
             Some((*fault, why.clone()))
         }
         SourceHealth::Impaired { .. }
@@ -143,12 +153,9 @@ pub fn why_unseen(report: &SourceReport, printer_moves: bool) -> Option<(SourceF
 /// One camera's part of the watch.
 pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
     let named = |why: &str| format!("camera {}: {why}", view.name);
-    let faulty = match view.report.map(|report| &report.health) {
+    let faulty = match view.report.map(|report| credible(report, view.printer_moves)) {
         Some(SourceHealth::Blind { fault, why }) => {
             return Watch::Blind { fault: Some(*fault), why: named(why) };
-        }
-        Some(SourceHealth::Impaired { fault: SourceFault::Still, .. }) if !view.printer_moves => {
-            None
         }
         Some(SourceHealth::Impaired { fault, why }) => Some((*fault, named(why))),
         Some(SourceHealth::Idle | SourceHealth::Opening | SourceHealth::Seeing) | None => None,
@@ -163,7 +170,7 @@ pub fn of_camera(now_ms: u64, view: &CameraView<'_>) -> Watch {
     }
     match (fresh, faulty) {
         (None, _) => Watch::Starting,
-        (Some(_), Some((fault, why))) if hides_the_print(fault, view.printer_moves) => {
+        (Some(_), Some((fault, why))) if hides_the_print(fault) => {
             Watch::Blind { fault: Some(fault), why }
         }
         (Some(_), Some((fault, why))) => Watch::Degraded { fault: Some(fault), why },

@@ -11,6 +11,7 @@ use crate::core::document::{
 use crate::core::incident::{Question, Stage};
 use crate::core::types::{LinkStatus, Now, SourceHealth};
 use crate::core::watch::Watch;
+use crate::core::watch::credible;
 
 impl Printer {
     pub(super) fn describe(&mut self, now: Now) {
@@ -93,17 +94,17 @@ impl Printer {
             cameras: self
                 .cameras
                 .keys()
-                .map(|name| (name.to_string(), self.camera_document(name)))
+                .map(|name| (name.to_string(), self.camera_document(now, name)))
                 .collect(),
             model: self.model.clone(),
             self_test_passed: self.self_test_passed,
         }
     }
 
-    fn camera_document(&self, name: &crate::core::types::Name) -> CameraDocument {
+    fn camera_document(&self, now: Now, name: &crate::core::types::Name) -> CameraDocument {
         let camera = self.cameras.get(name);
         let report = camera.and_then(|camera| camera.report.as_ref());
-        let (health, why) = match report.map(|report| &report.health) {
+        let (health, why) = match report.map(|report| credible(report, self.moves(now))) {
             None | Some(SourceHealth::Idle) => ("idle", None),
             Some(SourceHealth::Opening) => ("opening", None),
             Some(SourceHealth::Seeing) => ("seeing", None),

@@ -101,8 +101,10 @@ fn a_picture_in_which_nothing_moves_is_blindness_once_the_printer_has_moved_for_
     let mut scenario = Scenario::printing();
     scenario.camera(impaired(SourceFault::Still)).score(0.0).for_secs(50);
     assert_eq!(scenario.state()["watch"], "watching", "it may have rested until now");
+    assert_eq!(scenario.state()["cameras"]["cam"]["health"], "seeing");
     scenario.score(0.0).for_secs(60);
     assert_eq!(scenario.state()["watch"], "blind");
+    assert_eq!(scenario.state()["cameras"]["cam"]["health"], "impaired");
     assert_eq!(scenario.state()["verdict"], "unknown");
     scenario.forget().camera(SourceHealth::Seeing).score(0.0).for_secs(1);
     assert_eq!(scenario.state()["verdict"], "clear");

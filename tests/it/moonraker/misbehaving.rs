@@ -191,7 +191,8 @@ async fn cameras_named_while_the_link_comes_up_are_listed() {
     };
     linked.link.list_own(vec![bed]).await.unwrap_err();
     peer.answer(&subscribing, usual_answer("printer.objects.subscribe")).await;
-    let listing = peer.serve_up_to("server.webcams.post_item").await;
+    let listing = peer.serve_up_to("server.webcams.post_item");
+    let listing = tokio::time::timeout(PATIENCE, listing).await.expect("ours is listed");
     assert_eq!(listing.params["name"], "Strandwatch bed");
     assert_eq!(listing.params["stream_url"], "/bed/stream");
 }
