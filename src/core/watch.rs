@@ -130,10 +130,8 @@ static SEEING: SourceHealth = SourceHealth::Seeing;
 
 /// What a camera says of itself, as far as it can know: that nothing moves says nothing while the printer rests.
 pub fn credible(report: &SourceReport, printer_moves: bool) -> &SourceHealth {
-    match &report.health {
-        SourceHealth::Impaired { fault: SourceFault::Still, .. } if !printer_moves => &SEEING,
-        health => health,
-    }
+    let still = matches!(report.health, SourceHealth::Impaired { fault: SourceFault::Still, .. });
+    if still && !printer_moves { &SEEING } else { &report.health }
 }
 
 /// Why what a camera shows now can be no evidence, for or against; `None` when it can.
