@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 
 import calibrate
@@ -57,9 +58,17 @@ def model_table(name: str, file: str, knots: dict, point: float, metrics: dict, 
         *toml_tables("model.output", {"map": OUTPUT_NAME}),
         *toml_tables("model.score", rule),
         *toml_tables("model.calibration", knots),
+        *(toml_tables("model.false_alarms", measured) if (measured := false_alarms(digest)) else ()),
         *toml_tables("model.metrics", metrics),
         "",
     ]
+
+
+def false_alarms(digest: str) -> dict | None:
+    """What thresholds cost, as `strandwatch simulate --thresholds` measured it with this very file, kept."""
+    manifest = MODELS / "manifest.toml"
+    known = tomllib.loads(manifest.read_text())["model"] if manifest.exists() else []
+    return next((model.get("false_alarms") for model in known if model["sha256"] == digest), None)
 
 
 def short(found: dict, self_test: float) -> dict:

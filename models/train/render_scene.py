@@ -1,5 +1,6 @@
 """Builds one scene in Blender and renders its picture and the mask of its tangle."""
 
+import json
 from pathlib import Path
 
 import bpy
@@ -72,6 +73,16 @@ def aim(thing: bpy.types.Object, target: np.ndarray) -> None:
     thing.rotation_euler = way.to_track_quat("-Z", "Y").to_euler()
 
 
+def in_picture(place: np.ndarray) -> list[float]:
+    """Where a place of the scene lies in the picture, as fractions from the left and the top."""
+    from bpy_extras.object_utils import world_to_camera_view
+    from mathutils import Vector
+
+    bpy.context.view_layer.update()
+    seen = world_to_camera_view(bpy.context.scene, bpy.context.scene.camera, Vector(tuple(map(float, place))))
+    return [round(seen.x, 4), round(1 - seen.y, 4)]
+
+
 def shoot(path: str, samples: int, kind: str) -> None:
     """Render to a file."""
     scene = bpy.context.scene
@@ -87,7 +98,10 @@ def shoot(path: str, samples: int, kind: str) -> None:
 
 
 def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
-    """One scene: `out`.jpg is the picture, `out`.png the mask of its tangle. Returns what it shows."""
+    """One scene: `out`.jpg is the picture, `out`.png the mask of its tangle, `out`.json says where the nozzle is.
+
+    Returns what it shows.
+    """
     bpy.ops.wm.read_factory_settings(use_empty=True)
     width, height = SIZES[rng.integers(len(SIZES))]
     add_plate(rng)
@@ -114,10 +128,13 @@ def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
         centre = np.array([*(foot + rng.normal(0, 0.5, 2) * (radius + 0.3 * size)), height_at])
         paint = surface if rng.random() < 0.85 else material(FILAMENTS[rng.integers(12)], 0.4)
         tangle = add_tubes(tangle_lines(rng, centre, size), rng.uniform(0.004, 0.012), paint)
+    tip = None
     if rng.random() < 0.8:
         reach = rng.normal(0, 0.08, 2) if rng.random() < 0.7 else rng.uniform(-0.8, 0.8, 2)
-        add_toolhead(rng, np.array([*(foot + reach), tall + 0.01 + (0.15 if failing else 0) * rng.random()]))
+        tip = np.array([*(foot + reach), tall + 0.01 + (0.15 if failing else 0) * rng.random()])
+        add_toolhead(rng, tip)
     add_light_and_camera(rng, width, height)
+    out.with_suffix(".json").write_text(json.dumps({"nozzle": None if tip is None else in_picture(tip)}) + "\n")
     shoot(str(out.with_suffix(".jpg")), 4, "JPEG")
     if tangle is None:
         Image.new("L", (width, height)).save(out.with_suffix(".png"))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::pictures::Progress;
 use crate::cli::replay::rule_word;
 use crate::core::detect::Rule;
+use crate::core::detect::evidence::FalseAlarms;
 use crate::core::types::ModelFacts;
 use crate::sim::workload::life::{Judgement, Life, Told};
 use crate::sim::workload::script::{Mix, Script};
@@ -45,6 +46,17 @@ pub(super) struct Entry {
     pub delays_s: Vec<Option<f64>>,
 }
 
+/// How the same failure of a new printer's first print fares, whole at once, whenever it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Newborn {
+    /// How many printers.
+    pub printers: usize,
+    /// Of how many it is alerted when it is there from the first extruded frame on.
+    pub from_the_start: usize,
+    /// Of how many when it comes halfway through the print.
+    pub halfway: usize,
+}
+
 impl<'a> Workload<'a> {
     /// `prints` prints, spread over the printers.
     pub fn new(
@@ -69,15 +81,18 @@ impl<'a> Workload<'a> {
         Self { bank, model, judgement, scripts }
     }
 
-    /// How many failures that are there from the first frame of a new printer's first print are alerted of, of how many.
-    pub fn newborn(&self) -> (usize, usize) {
-        let found = self.scripts.iter().zip(&self.bank.printers).filter(|((scripts, _), place)| {
-            let mut life = self.life(place, scripts, self.judgement);
-            let told =
-                scripts.first().map(|script| life.print(&script.clone().failing_from_the_start()));
-            told.and_then(|told| told.failure).is_some_and(|found| found.alert_s.is_some())
-        });
-        (self.scripts.len(), found.count())
+    /// New printers' first prints that fail.
+    pub fn newborn(&self) -> Newborn {
+        let found = |after: f64| {
+            let alerted = |(scripts, place): (&Vec<Script>, &'a Place)| {
+                let mut life = self.life(place, scripts, self.judgement);
+                let told = life.print(&scripts.first()?.clone().failing_at_once(after));
+                told.failure?.alert_s
+            };
+            let lives = self.scripts.iter().map(|(scripts, _)| scripts).zip(&self.bank.printers);
+            lives.filter_map(alerted).count()
+        };
+        Newborn { printers: self.scripts.len(), from_the_start: found(0.0), halfway: found(0.5) }
     }
 
     /// The evidence rule that should alert wrongly `per_100h` times.
@@ -91,6 +106,20 @@ impl<'a> Workload<'a> {
         detect.act_false_alarms_per_100h = per_100h * ratio;
         let setting = format!("{per_100h} wrong alerts per 100 h");
         Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
+    }
+
+    /// The evidence rule that alerts at a sum of `threshold`, whatever was measured for the model.
+    pub fn evidence_at(&self, threshold: f64) -> Entry {
+        let correlation_ms = self.judgement.watch.detect.correlation_ms;
+        let at_one = FalseAlarms {
+            threshold: vec![threshold, threshold + 1.0],
+            per_100h: vec![1.0, 1.0 / std::f64::consts::E],
+            correlation_ms,
+        };
+        let model = ModelFacts { false_alarms: Some(at_one), ..self.model.clone() };
+        let asked = Workload { model: &model, scripts: self.scripts.clone(), ..*self };
+        let setting = format!("threshold {threshold}");
+        Entry { asked_per_100h: None, setting, ..asked.evidence(1.0) }
     }
 
     /// The Spaghetti Detective's rule at a sensitivity.

@@ -18,11 +18,12 @@ use super::output::say;
 use super::{Exit, OrExit, Outcome};
 use crate::app::wiring;
 use crate::config;
+use crate::core::detect::evidence::FalseAlarms;
 use crate::sim::workload::life::Judgement;
 use crate::sim::workload::script::Mix;
 
 use bank::Order;
-use contest::{Entry, Workload};
+use contest::{Entry, Newborn, Workload};
 use moments::Thoroughness;
 
 /// Arguments of `strandwatch simulate`.
@@ -58,6 +59,10 @@ pub struct Arguments {
     /// Only the evidence rule, at the rates of --alerts: what its thresholds cost
     #[arg(long)]
     evidence_only: bool,
+    /// Only the evidence rule, at these sums of evidence whatever the manifest says, and as a [model.false_alarms] for
+    /// it: what each threshold costs
+    #[arg(long, value_delimiter = ',', value_name = "SUMS", value_parser = threshold, conflicts_with_all = ["alerts", "evidence_only"])]
+    thresholds: Vec<f64>,
     /// Decides which views there are; without it the seed. Other prints before the same cameras need no new scoring
     #[arg(long, value_name = "S")]
     views_seed: Option<u64>,
@@ -89,12 +94,15 @@ struct Report {
     seed: u64,
     model: String,
     entries: Vec<Entry>,
-    /// New printers whose first print had failed from its first frame on, and how many of them were alerted of.
-    newborn: (usize, usize),
+    newborn: Newborn,
+    /// What --thresholds found, for the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    false_alarms: Option<FalseAlarms>,
 }
 
 /// Runs it.
-pub fn run(arguments: Arguments) -> Outcome {
+pub fn run(mut arguments: Arguments) -> Outcome {
+    arguments.thresholds.sort_by(f64::total_cmp);
     // An empty file: the defaults, whatever the configuration of this host says.
     let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
     let config = config::load(Some(&path)).map_err(|problems| anyhow!("{problems}"));
@@ -109,14 +117,17 @@ pub fn run(arguments: Arguments) -> Outcome {
     let mix = Mix { failing: arguments.failing, hours: arguments.hours, rate: arguments.rate };
     let prints = arguments.prints as usize;
     let workload = Workload::new(&bank, &facts, judgement, &mix, prints, arguments.seed);
+    let entries = compete(&workload, &arguments);
+    let correlation_ms = watch.detect.correlation_ms;
     let report = Report {
         material: arguments.material(),
         prints: arguments.prints,
         printers: bank.printers.len().min(prints),
         seed: arguments.seed,
         model: facts.name.clone(),
-        entries: compete(&workload, &arguments),
         newborn: workload.newborn(),
+        false_alarms: costs(&arguments.thresholds, &entries, correlation_ms),
+        entries,
     };
     if arguments.json {
         say(serde_json::to_string(&report).or_exit(Exit::Internal)?);
@@ -131,8 +142,26 @@ pub fn run(arguments: Arguments) -> Outcome {
     Ok(Exit::Well)
 }
 
+/// What each threshold costs, as far as that falls with it; `None` when fewer than two differ.
+fn costs(thresholds: &[f64], entries: &[Entry], correlation_ms: u64) -> Option<FalseAlarms> {
+    let rates = entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value);
+    let mut found = FalseAlarms { threshold: Vec::new(), per_100h: Vec::new(), correlation_ms };
+    for (threshold, rate) in thresholds.iter().zip(rates) {
+        let rate = (rate * 100.0).round() / 100.0;
+        // Of thresholds that cost the same the lowest is the one to have.
+        if rate > 0.0 && found.per_100h.last().is_none_or(|last| rate < *last) {
+            found.threshold.push(*threshold);
+            found.per_100h.push(rate);
+        }
+    }
+    found.fault().is_none().then_some(found)
+}
+
 /// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
 fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
+    if !arguments.thresholds.is_empty() {
+        return arguments.thresholds.iter().map(|sum| workload.evidence_at(*sum)).collect();
+    }
     let mut entries: Vec<Entry> =
         arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
     if arguments.evidence_only {
@@ -173,6 +202,11 @@ impl Arguments {
             None => "rendered scenes".to_owned(),
         }
     }
+}
+
+fn threshold(text: &str) -> Result<f64, String> {
+    let sum = text.parse().ok().filter(|sum| (0.05..=50.0).contains(sum));
+    sum.ok_or_else(|| "write numbers from 0.05 to 50, as 0.5,1,2,4,8".to_owned())
 }
 
 fn default_cache() -> Option<PathBuf> {

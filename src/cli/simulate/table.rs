@@ -40,9 +40,16 @@ pub(super) fn print(report: &Report) {
         ));
     }
     say(format_args!(
-        "a failure from the first frame of a new printer's first print: {} of {} found at the first setting",
-        report.newborn.1, report.newborn.0
+        "a failure from the first frame of a new printer's first print: {} of {} found at the default setting; the same, \
+         when it comes halfway through: {}",
+        report.newborn.from_the_start, report.newborn.printers, report.newborn.halfway
     ));
+    if let Some(found) = &report.false_alarms {
+        say(format_args!(
+            "\n[model.false_alarms]\nthreshold = {:?}\nper_100h = {:?}\ncorrelation_ms = {}",
+            found.threshold, found.per_100h, found.correlation_ms
+        ));
+    }
 }
 
 fn line(entry: &Entry) {

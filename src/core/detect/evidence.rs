@@ -83,18 +83,17 @@ impl FalseAlarms {
     }
 }
 
-/// The sum at which a rate of false alarms of `per_100h` per 100 hours is met, at least 1. The one place where a rate
-/// becomes a threshold.
+/// The sum at which a rate of false alarms of `per_100h` per 100 hours is met. Not below the least that was measured, or
+/// 1 where nothing was. The one place where a rate becomes a threshold.
 pub fn threshold(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> f64 {
     let correlation_ms = correlation_ms.max(1) as f64;
-    let threshold = match measured {
-        // Twice as many observations an hour, twice as many chances to be wrong.
-        Some(measured) => {
-            at_rate(measured, per_100h) + (measured.correlation_ms as f64 / correlation_ms).ln()
-        }
-        None => (100.0 * 3_600_000.0 / correlation_ms / per_100h).ln(),
+    let Some(measured) = measured else {
+        return (100.0 * 3_600_000.0 / correlation_ms / per_100h).ln().max(1.0);
     };
-    threshold.max(1.0)
+    // Twice as many observations an hour, twice as many chances to be wrong.
+    let observations = (measured.correlation_ms as f64 / correlation_ms).ln();
+    let least = measured.threshold.first().copied().unwrap_or(1.0);
+    (at_rate(measured, per_100h) + observations).max(least)
 }
 
 /// Linear in the logarithm of the rate between what was measured; beyond it as Lorden's bound has it, a factor of e for
@@ -137,7 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn measured_rates_are_met_exactly_between_them_smoothly_and_beyond_them_by_the_bound() {
+    fn measured_rates_are_met_between_them_smoothly_above_them_by_the_bound_and_below_them_not_at_all()
+     {
         let measured = FalseAlarms {
             threshold: vec![4.0, 8.0],
             per_100h: vec![20.0, 0.2],
@@ -145,11 +145,10 @@ mod tests {
         };
         let at = |rate| threshold(rate, CORRELATION_MS, Some(&measured));
         for (rate, expected) in
-            [(20.0, 4.0), (2.0, 6.0), (0.2, 8.0), (0.2 / 1f64.exp(), 9.0), (20.0 * 1f64.exp(), 3.0)]
+            [(20.0, 4.0), (2.0, 6.0), (0.2, 8.0), (0.2 / 1f64.exp(), 9.0), (1e9, 4.0)]
         {
             assert!((at(rate) - expected).abs() < 1e-9, "{rate}: {}", at(rate));
         }
-        assert_eq!(at(1e9), 1.0);
         assert!(threshold(2.0, CORRELATION_MS / 2, Some(&measured)) > at(2.0));
     }
 

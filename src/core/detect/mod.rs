@@ -284,9 +284,10 @@ impl Detector {
 
     fn evidence_level(&self, Limits { alert, act }: Limits) -> Level {
         let sum = self.evidence.sum();
-        if sum >= act {
+        // No single frame is enough, however low the thresholds: before suspicion there is no alert.
+        if sum >= act && self.level > Level::Clear {
             Level::Act
-        } else if sum >= alert {
+        } else if sum >= alert && self.level > Level::Clear {
             Level::Alert
         } else if sum >= alert * SUSPECT_PART
             || (self.level > Level::Clear && sum >= alert * CLEAR_PART)

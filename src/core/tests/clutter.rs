@@ -213,6 +213,26 @@ fn measured_rates_of_false_alarms_set_the_thresholds() {
     assert!(until_alert(Some(measured)) < until_alert(None));
 }
 
+#[test]
+fn no_single_frame_alerts_however_low_the_thresholds_are() {
+    let mut scenario = Scenario::with(|_| {});
+    let eager = FalseAlarms {
+        threshold: vec![0.05, 0.1],
+        per_100h: vec![5.0, 1.0],
+        correlation_ms: 10_000,
+    };
+    let model = ModelFacts { false_alarms: Some(eager), ..shipped() };
+    scenario.input(crate::core::contract::Input::Model { model: Ok(model) });
+    scenario.start_print("a.gcode");
+    for p in [0.02, 0.99, 0.02] {
+        scenario.frames(frame(p, 1, 1)).for_secs(1);
+    }
+    let names = scenario.event_names();
+    assert!(names.contains(&"suspect") && !names.contains(&"alert"), "{names:?}");
+    scenario.frames(frame(0.99, 1, 1)).for_secs(2);
+    assert!(scenario.event_names().contains(&"alert"));
+}
+
 /// The same scene at another frame rate: the verdict comes within one interval.
 #[test]
 fn the_verdict_comes_at_the_same_time_at_any_frame_rate() {

@@ -130,9 +130,11 @@ impl Script {
         Self { seed, length_s, interval_ms, layers, onset, trouble, lights, visits }
     }
 
-    /// A print of the same look with a failure that is there, whole, from the first frame on.
-    pub fn failing_from_the_start(mut self) -> Self {
-        self.onset = Some(Onset { at_s: HEATING_S, grows_s: 0.0, growth: 0 });
+    /// A print of the same look with a failure that is there at once and whole: from the first extruded frame on, or
+    /// after this part of the print (0..1).
+    pub fn failing_at_once(mut self, after: f64) -> Self {
+        let at_s = HEATING_S + after * (self.length_s - HEATING_S);
+        self.onset = Some(Onset { at_s, grows_s: 0.0, growth: 0 });
         self.trouble = None;
         self
     }
