@@ -14,8 +14,8 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
-samples=14000
-more_samples=18000
+samples=12000
+more_samples=15000
 rounds=2
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive

@@ -12,6 +12,7 @@
 mod support;
 
 mod bench_eval;
+mod blind;
 mod camera;
 mod captured;
 mod check;

@@ -162,7 +162,7 @@ impl Stage {
 
     pub async fn watcher(&self) -> Watcher {
         let (requester, messages) = self.broker.connect("watcher").await.unwrap();
-        Watcher { _requester: requester, messages, events: Vec::new() }
+        Watcher { _requester: requester, messages, events: Vec::new(), patience: PATIENCE }
     }
 
     pub async fn client(&self, name: &str) -> Requester {
@@ -185,6 +185,8 @@ pub struct Watcher {
     _requester: Requester,
     messages: Receiver<Received>,
     pub events: Vec<Event>,
+    /// How long it waits for anything.
+    pub patience: Duration,
 }
 
 impl Watcher {
@@ -207,9 +209,9 @@ impl Watcher {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, search).await {
+        match tokio::time::timeout(self.patience, search).await {
             Ok(found) => found,
-            Err(_) => panic!("not within {PATIENCE:?}: {what}; seen: {:#?}", self.events),
+            Err(_) => panic!("not within {:?}: {what}; seen: {:#?}", self.patience, self.events),
         }
     }
 

@@ -118,6 +118,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     let prints = arguments.prints as usize;
     let workload = Workload::new(&bank, &facts, judgement, &mix, prints, arguments.seed);
     let entries = compete(&workload, &arguments);
+    let rates = entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value);
     let correlation_ms = watch.detect.correlation_ms;
     let report = Report {
         material: arguments.material(),
@@ -126,7 +127,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         seed: arguments.seed,
         model: facts.name.clone(),
         newborn: workload.newborn(),
-        false_alarms: costs(&arguments.thresholds, &entries, correlation_ms),
+        false_alarms: costs(&arguments.thresholds, rates, correlation_ms),
         entries,
     };
     if arguments.json {
@@ -143,8 +144,11 @@ pub fn run(mut arguments: Arguments) -> Outcome {
 }
 
 /// What each threshold costs, as far as that falls with it; `None` when fewer than two differ.
-fn costs(thresholds: &[f64], entries: &[Entry], correlation_ms: u64) -> Option<FalseAlarms> {
-    let rates = entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value);
+fn costs(
+    thresholds: &[f64],
+    rates: impl Iterator<Item = f64>,
+    correlation_ms: u64,
+) -> Option<FalseAlarms> {
     let mut found = FalseAlarms { threshold: Vec::new(), per_100h: Vec::new(), correlation_ms };
     for (threshold, rate) in thresholds.iter().zip(rates) {
         let rate = (rate * 100.0).round() / 100.0;
@@ -234,4 +238,18 @@ fn part(text: &str) -> Result<f32, String> {
 fn per_100h(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.01..=5_000.0).contains(rate));
     rate.ok_or_else(|| "write numbers from 0.01 to 5000, as 5,1,20".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_thresholds_that_cost_the_same_the_lowest_is_kept_and_one_that_costs_nothing_tells_nothing()
+     {
+        let costs = |rates: &[f64]| costs(&[0.5, 1.0, 2.0, 4.0], rates.iter().copied(), 10_000);
+        let found = costs(&[9.0, 4.0, 4.0, 0.0]).unwrap();
+        assert_eq!((found.threshold, found.per_100h), (vec![0.5, 1.0], vec![9.0, 4.0]));
+        assert_eq!(costs(&[3.0, 3.0, 0.0, 0.0]), None);
+    }
 }
