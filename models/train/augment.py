@@ -270,15 +270,22 @@ class Composer:
     """Draws training samples from the pictures, the renders and the scene generator.
 
     `hardness` says of a picture or render, by its name, how wrong an earlier training was about it (0..1, `mine.py`):
-    of two that are drawn the harder one is taken.
+    of two that are drawn the harder one is taken. `render_share` (0..1) of the samples are rendered scenes.
     """
 
-    def __init__(self, pictures: list[Picture], renders: list[scenes.Scene], hardness: dict[str, float] | None = None):
+    def __init__(
+        self,
+        pictures: list[Picture],
+        renders: list[scenes.Scene],
+        hardness: dict[str, float] | None = None,
+        render_share: float = 0.25,
+    ):
         self.failing = self.by_source([p for p in pictures if p.failing], 0.5)
         self.good = self.by_source([p for p in pictures if not p.failing], 0.5)
         self.webcam = self.by_source([p for p in pictures if not p.failing and p.view == "webcam"], 0.5)
         self.renders = renders
         self.hardness = hardness or {}
+        self.render_share = render_share
 
     @staticmethod
     def by_source(pictures: list[Picture], power: float) -> list[list[Picture]]:
@@ -315,17 +322,19 @@ class Composer:
         width, height = SHAPES[rng.choice(len(SHAPES), p=SHAPE_ODDS)]
         if rng.random() < 0.5:
             width, height = int(width * 0.85), int(height * 0.85)
+        # Of what is not rendered.
+        share = (1 - self.render_share) / 0.75
         kind = rng.random()
-        if kind < 0.23:
+        if kind < 0.23 * share:
             part = Canvas.of_picture(self.pick(self.failing, rng))
             zoom = rng.uniform(0.9, 1.3) if rng.random() < 0.55 else rng.uniform(0.35, 0.9)
             return place(part, rng, self.surround(rng, width, height), zoom, 0.1 if zoom > 0.8 else 0.25)
-        if kind < 0.33:
+        if kind < 0.33 * share:
             parts = [Canvas.of_picture(self.pick(self.failing if rng.random() < 0.4 else self.good, rng)) for _ in range(4)]
             return mosaic(parts, rng, width, height)
-        if kind < 0.55:
+        if kind < 0.55 * share:
             return self.good_view(rng, width, height)
-        if kind < 0.71:
+        if kind < 0.71 * share:
             base = self.good_view(rng, width, height)
             if rng.random() < 0.5:
                 paint_tangle(base, rng)
@@ -335,7 +344,7 @@ class Composer:
                 box = picture.boxes[rng.integers(len(picture.boxes))] if failing else random_box(rng)
                 paste_cutting(base, Canvas.of_picture(picture), box, rng, failing)
             return base
-        if self.renders and kind < 0.96:
+        if self.renders and kind < 0.71 * share + self.render_share:
             canvas = Canvas.of_scene(self.harder(lambda: self.renders[rng.integers(len(self.renders))]))
             if rng.random() < 0.15:
                 canvas = close_up(canvas, rng)

@@ -16,7 +16,7 @@ python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
 samples=12000
 more_samples=15000
-rounds=2
+rounds=3
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive
 
@@ -71,11 +71,13 @@ chosen() {
 }
 
 again() { # ROUND FROM: training goes on with samples it has not seen, and more of what it is wrong about
-  local round=$1 from=$2 set
+  local round=$1 from=$2 set share=0.25
   set=$(chosen)
+  # What it learns last are small tangles among look-alikes.
+  if ((round > 1)); then share=0.45; fi
   "$python" "$here/mine.py" "$data" "$from.onnx" "$work/mined-$round.json" --failing-from "$set" --renders "$work/renders/train"
   "$python" "$here/train.py" "$data" "$work/round-$round.pt" --failing-from "$set" --start "$from.pt" \
-    --samples "$more_samples" --first $((samples + (round - 1) * more_samples)) --rate 6e-4 --mined "$work/mined-$round.json" \
+    --samples "$more_samples" --first $((samples + (round - 1) * more_samples)) --rate 6e-4 --mined "$work/mined-$round.json" --render-share "$share" \
     --renders "$work/renders/train" | tee "$work/train-round-$round.log"
 }
 

@@ -18,6 +18,7 @@ use super::output::say;
 use super::{Exit, OrExit, Outcome};
 use crate::app::wiring;
 use crate::config;
+use crate::core::detect::Rule;
 use crate::core::detect::evidence::FalseAlarms;
 use crate::sim::workload::life::Judgement;
 use crate::sim::workload::script::Mix;
@@ -56,12 +57,12 @@ pub struct Arguments {
     /// Wrong alerts per 100 hours asked of the evidence rule; the first one is what the other rules are compared at
     #[arg(long, default_value = "5,1,20", value_delimiter = ',', value_name = "RATES", value_parser = per_100h)]
     alerts: Vec<f64>,
-    /// Only the evidence rule, at the rates of --alerts: what its thresholds cost
-    #[arg(long)]
-    evidence_only: bool,
+    /// Which rules the evidence rule is compared with, as they come and at as many wrong alerts; none takes the least time
+    #[arg(long, default_value = "tsd,consecutive", value_delimiter = ',', value_name = "RULES", value_parser = rival)]
+    against: Vec<Option<Rule>>,
     /// Only the evidence rule, at these sums of evidence whatever the manifest says, and as a [model.false_alarms] for
     /// it: what each threshold costs
-    #[arg(long, value_delimiter = ',', value_name = "SUMS", value_parser = threshold, conflicts_with_all = ["alerts", "evidence_only"])]
+    #[arg(long, value_delimiter = ',', value_name = "SUMS", value_parser = threshold, conflicts_with_all = ["alerts", "against"])]
     thresholds: Vec<f64>,
     /// Decides which views there are; without it the seed. Other prints before the same cameras need no new scoring
     #[arg(long, value_name = "S")]
@@ -168,19 +169,16 @@ fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
     }
     let mut entries: Vec<Entry> =
         arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
-    if arguments.evidence_only {
-        return entries;
-    }
     let Some(first) = entries.first() else { return entries };
     // Where ours alerted never wrongly, the others may once in all those hours.
     let least = 100.0 / first.tally.good_h.max(1.0);
     let equal = first.tally.false_alerts_per_100h.value.max(least);
-    entries.extend([
-        workload.tsd(1.0),
-        workload.tsd_at(equal),
-        workload.consecutive(3),
-        workload.consecutive_at(equal),
-    ]);
+    if arguments.against.contains(&Some(Rule::Tsd)) {
+        entries.extend([workload.tsd(1.0), workload.tsd_at(equal)]);
+    }
+    if arguments.against.contains(&Some(Rule::Consecutive)) {
+        entries.extend([workload.consecutive(3), workload.consecutive_at(equal)]);
+    }
     entries
 }
 
@@ -205,6 +203,15 @@ impl Arguments {
             Some(folder) => format!("pictures of {}", folder.display()),
             None => "rendered scenes".to_owned(),
         }
+    }
+}
+
+fn rival(text: &str) -> Result<Option<Rule>, String> {
+    match text {
+        "none" => Ok(None),
+        "tsd" => Ok(Some(Rule::Tsd)),
+        "consecutive" => Ok(Some(Rule::Consecutive)),
+        _ => Err("write tsd, consecutive, both with a comma between, or none".to_owned()),
     }
 }
 
