@@ -12,7 +12,7 @@ use crate::support::stage::{Stage, Trouble};
 /// For the record (`cargo nextest run blind:: --no-capture`): how long it took until the bus knew. Asked for are
 /// twice the interval and ten seconds, here eleven seconds.
 fn told_of(trouble: &str, since: Instant) {
-    eprintln!("{trouble}: told of after {:.1} s", since.elapsed().as_secs_f64());
+    println!("{trouble}: told of after {:.1} s", since.elapsed().as_secs_f64());
 }
 
 #[tokio::test(flavor = "multi_thread")]
