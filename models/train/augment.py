@@ -94,18 +94,6 @@ def place(canvas: Canvas, rng: np.random.Generator, surround: Canvas, zoom: floa
     return small.warp(np.hstack([linear, (target - linear @ middle)[:, None]]), width, height, surround)
 
 
-def close_up(canvas: Canvas, rng: np.random.Generator) -> Canvas:
-    """A part of a canvas as a camera right before it would see it: around its tangle, or anywhere."""
-    height, width = canvas.frame.shape[:2]
-    share = np.exp(rng.uniform(np.log(0.2), np.log(0.7)))
-    size = np.array([width, height]) * share
-    tangle = np.argwhere(canvas.positive > 0)
-    middle = tangle[rng.integers(len(tangle))][::-1] if len(tangle) else rng.uniform(0, 1, 2) * (width, height)
-    left, top = np.clip(middle - size / 2, 0, (width, height) - size).astype(int)
-    right, bottom = left + int(size[0]), top + int(size[1])
-    return Canvas(*(plane[top:bottom, left:right] for plane in (canvas.frame, canvas.positive, canvas.trust)))
-
-
 def mosaic(parts: list[Canvas], rng: np.random.Generator, width: int, height: int) -> Canvas:
     """Four canvases around a point: each tangle small, good and failing side by side."""
     x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
@@ -270,22 +258,15 @@ class Composer:
     """Draws training samples from the pictures, the renders and the scene generator.
 
     `hardness` says of a picture or render, by its name, how wrong an earlier training was about it (0..1, `mine.py`):
-    of two that are drawn the harder one is taken. `render_share` (0..1) of the samples are rendered scenes.
+    of two that are drawn the harder one is taken.
     """
 
-    def __init__(
-        self,
-        pictures: list[Picture],
-        renders: list[scenes.Scene],
-        hardness: dict[str, float] | None = None,
-        render_share: float = 0.25,
-    ):
+    def __init__(self, pictures: list[Picture], renders: list[scenes.Scene], hardness: dict[str, float] | None = None):
         self.failing = self.by_source([p for p in pictures if p.failing], 0.5)
         self.good = self.by_source([p for p in pictures if not p.failing], 0.5)
         self.webcam = self.by_source([p for p in pictures if not p.failing and p.view == "webcam"], 0.5)
         self.renders = renders
         self.hardness = hardness or {}
-        self.render_share = render_share
 
     @staticmethod
     def by_source(pictures: list[Picture], power: float) -> list[list[Picture]]:
@@ -322,19 +303,17 @@ class Composer:
         width, height = SHAPES[rng.choice(len(SHAPES), p=SHAPE_ODDS)]
         if rng.random() < 0.5:
             width, height = int(width * 0.85), int(height * 0.85)
-        # Of what is not rendered.
-        share = (1 - self.render_share) / 0.75
         kind = rng.random()
-        if kind < 0.23 * share:
+        if kind < 0.20:
             part = Canvas.of_picture(self.pick(self.failing, rng))
             zoom = rng.uniform(0.9, 1.3) if rng.random() < 0.55 else rng.uniform(0.35, 0.9)
             return place(part, rng, self.surround(rng, width, height), zoom, 0.1 if zoom > 0.8 else 0.25)
-        if kind < 0.33 * share:
+        if kind < 0.30:
             parts = [Canvas.of_picture(self.pick(self.failing if rng.random() < 0.4 else self.good, rng)) for _ in range(4)]
             return mosaic(parts, rng, width, height)
-        if kind < 0.55 * share:
+        if kind < 0.52:
             return self.good_view(rng, width, height)
-        if kind < 0.71 * share:
+        if kind < 0.68:
             base = self.good_view(rng, width, height)
             if rng.random() < 0.5:
                 paint_tangle(base, rng)
@@ -344,10 +323,8 @@ class Composer:
                 box = picture.boxes[rng.integers(len(picture.boxes))] if failing else random_box(rng)
                 paste_cutting(base, Canvas.of_picture(picture), box, rng, failing)
             return base
-        if self.renders and kind < 0.71 * share + self.render_share:
+        if self.renders and kind < 0.93:
             canvas = Canvas.of_scene(self.harder(lambda: self.renders[rng.integers(len(self.renders))]))
-            if rng.random() < 0.15:
-                canvas = close_up(canvas, rng)
             zoom = rng.uniform(0.95, 1.1) if rng.random() < 0.6 else rng.uniform(0.7, 1.3)
             return place(canvas, rng, self.surround(rng, width, height), zoom, 0.05)
         return Canvas.of_scene(scenes.draw_scene(rng, failing=rng.random() < 0.5))

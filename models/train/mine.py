@@ -5,19 +5,10 @@ import json
 from pathlib import Path
 
 import data
-from augment import Canvas, forget_invisible
+from augment import Canvas
 from infer import Model
 from render import load_renders
-from scenes import Scene
 from scoring import score
-
-
-def shows(scene: Scene) -> bool:
-    """Whether a rendered tangle can be seen at all: what nobody can see is no lesson."""
-    canvas = Canvas.of_scene(scene)
-    canvas = Canvas(canvas.frame, canvas.positive.copy(), canvas.trust.copy())
-    forget_invisible(canvas)
-    return bool((canvas.positive > 0).any())
 
 
 def main() -> None:
@@ -30,16 +21,12 @@ def main() -> None:
     a = parser.parse_args()
     model = Model(a.model)
     seen = [(p.name, Canvas.of_picture(p).frame, p.failing) for p in data.training(data.load(a.data), a.failing_from)]
-    scenes = load_renders(a.renders)
-    seen += [(scene.name, scene.frame, scene.failing) for scene in scenes]
+    seen += [(scene.name, scene.frame, scene.failing) for scene in load_renders(a.renders)]
     hardness = {}
     for name, frame, failing in seen:
         found, place = model.failure_map(frame)
         said = score(found, place.cells())
         hardness[name] = round(1 - said if failing else said, 4)
-    for scene in scenes:
-        if scene.failing and not shows(scene):
-            hardness[scene.name] = 0.0
     a.out.write_text(json.dumps(hardness, indent=0) + "\n")
     wrong = sorted(hardness, key=hardness.get, reverse=True)
     print(f"{sum(h > 0.5 for h in hardness.values())} of {len(hardness)} are taken for the other; the hardest: {wrong[:10]}")

@@ -14,9 +14,8 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
-samples=12000
-more_samples=15000
-rounds=3
+samples=18000
+more_samples=18000
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive
 
@@ -70,24 +69,18 @@ chosen() {
   "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json"
 }
 
-again() { # ROUND FROM: training goes on with samples it has not seen, and more of what it is wrong about
-  local round=$1 from=$2 set share=0.25
+polish() { # the chosen training goes on with samples it has not seen, and more of what it is wrong about
+  local set
   set=$(chosen)
-  # What it learns last are small tangles among look-alikes.
-  if ((round > 1)); then share=0.45; fi
-  "$python" "$here/mine.py" "$data" "$from.onnx" "$work/mined-$round.json" --failing-from "$set" --renders "$work/renders/train"
-  "$python" "$here/train.py" "$data" "$work/round-$round.pt" --failing-from "$set" --start "$from.pt" \
-    --samples "$more_samples" --first $((samples + (round - 1) * more_samples)) --rate 6e-4 --mined "$work/mined-$round.json" --render-share "$share" \
-    --renders "$work/renders/train" | tee "$work/train-round-$round.log"
-}
-
-export_weights() { # NAME
-  "$python" "$here/export.py" "$data" "$work/$1.pt" "$work/$1.onnx"
+  "$python" "$here/mine.py" "$data" "$work/$set.onnx" "$work/mined.json" --failing-from "$set" --renders "$work/renders/train"
+  "$python" "$here/train.py" "$data" "$work/polished.pt" --failing-from "$set" --start "$work/$set.pt" \
+    --samples "$more_samples" --first "$samples" --rate 6e-4 --mined "$work/mined.json" \
+    --renders "$work/renders/train" | tee "$work/train-polished.log"
 }
 
 ship() {
-  "$python" "$here/export.py" "$data" "$work/round-$rounds.pt" "$models/strandwatch-s.onnx" \
-    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/round-$rounds.rows"
+  "$python" "$here/export.py" "$data" "$work/polished.pt" "$models/strandwatch-s.onnx" \
+    --int8 "$models/strandwatch-s.int8.onnx" --temper-by "$work/polished.rows"
 }
 
 publish() {
@@ -106,21 +99,18 @@ stage "$work/venv-render.done" "$here/requirements-render.txt" -- \
 mkdir -p "$work/renders"
 rendering=("$here"/{render_scene,render_things}.py)
 stage "$work/renders/train.done" "${rendering[@]}" -- render train 1000
-stage "$work/renders/held-out.done" "${rendering[@]}" -- render held-out 300 --held-out
+stage "$work/renders/held-out.done" "${rendering[@]}" -- render held-out 240 --held-out
 for set in free all; do
   stage "$work/$set.pt" "${learning[@]}" "$work/renders/train.done" -- train "$set"
-  stage "$work/$set.onnx" "$work/$set.pt" "$here/export.py" -- export_weights "$set"
+  stage "$work/$set.onnx" "$work/$set.pt" "$here/export.py" -- "$python" "$here/export.py" "$data" "$work/$set.pt" "$work/$set.onnx"
   stage "$work/$set.rows" "$work/$set.onnx" "${measuring[@]}" -- assess "$work/$set.onnx" "$work/$set.rows"
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
-from=$work/$(chosen)
-for ((round = 1; round <= rounds; round++)); do
-  stage "$work/round-$round.pt" "$work/choice.json" "$from.onnx" "$here/mine.py" -- again "$round" "$from"
-  stage "$work/round-$round.onnx" "$work/round-$round.pt" "$here/export.py" -- export_weights "round-$round"
-  stage "$work/round-$round.rows" "$work/round-$round.onnx" "${measuring[@]}" -- assess "$work/round-$round.onnx" "$work/round-$round.rows"
-  from=$work/round-$round
-done
-stage "$models/strandwatch-s.int8.onnx" "$from.rows" "$here"/{export,calibrate}.py -- ship
+stage "$work/polished.pt" "$work/choice.json" "$here/mine.py" -- polish
+stage "$work/polished.onnx" "$work/polished.pt" "$here/export.py" -- \
+  "$python" "$here/export.py" "$data" "$work/polished.pt" "$work/polished.onnx"
+stage "$work/polished.rows" "$work/polished.onnx" "${measuring[@]}" -- assess "$work/polished.onnx" "$work/polished.rows"
+stage "$models/strandwatch-s.int8.onnx" "$work/polished.rows" "$here"/{export,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"
@@ -130,4 +120,4 @@ stage "$work/speed.json" "$models/strandwatch-s.int8.onnx" -- \
   "$python" "$here/compare_speed.py" "$models/strandwatch-s.onnx" "$models/strandwatch-s.int8.onnx" "$work/speed.json"
 stage "$work/report.json" "$work/fp32.rows" "$work/int8.rows" "$work/speed.json" \
   "$here"/{calibrate,measure,report,publish,golden,card}.py -- publish
-printf '%s  done: %s\n' "$(date -u +%H:%M:%S)" "$models/manifest.toml"
+printf 'done: %s\n' "$models/manifest.toml"

@@ -71,7 +71,6 @@ def train(
     mined: Path | None,
     rate: float,
     first: int,
-    render_share: float,
 ) -> None:
     """Train on `count` samples and write the averaged weights to `out`; picks up where it was cut off."""
     from render import load_renders
@@ -79,8 +78,7 @@ def train(
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     hardness = json.loads(mined.read_text()) if mined else None
-    scenes = load_renders(renders) if renders else []
-    composer = Composer(data.training(data.load(data_dir), failing_from), scenes, hardness, render_share)
+    composer = Composer(data.training(data.load(data_dir), failing_from), load_renders(renders) if renders else [], hardness)
     model = network.pretrained().to(device, memory_format=torch.channels_last)
     if start:
         model.load_state_dict(torch.load(start, map_location=device))
@@ -140,10 +138,9 @@ def main() -> None:
     parser.add_argument("--mined", type=Path, help="how wrong an earlier training is about each picture (mine.py)")
     parser.add_argument("--first", type=int, default=0, help="number of the first sample")
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--render-share", type=float, default=0.25, help="part of the samples that are rendered scenes")
     a = parser.parse_args()
     torch.set_num_threads(2)
-    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.mined, a.rate, a.first, a.render_share)
+    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.mined, a.rate, a.first)
 
 
 if __name__ == "__main__":
