@@ -101,8 +101,8 @@ def assess(model: Model, data_dir: Path, renders: Path | None) -> list[Row]:
     for i in range(DRAWN):
         scene = scenes.draw_scene(np.random.default_rng((DRAWN_SEED, i)), failing=i % 2 == 0)
         rows.append(row_of(model, scene.frame, "drawn", f"{i}", tangle=scene.tangle))
-    for i, scene in enumerate(load_renders(renders) if renders else []):
-        rows.append(row_of(model, scene.frame, "rendered", f"{i}", tangle=scene.tangle))
+    for scene in load_renders(renders, twins=True) if renders else []:
+        rows.append(row_of(model, scene.frame, "rendered", scene.name, tangle=scene.tangle))
     return rows
 
 

@@ -143,6 +143,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("fp32", type=Path)
     parser.add_argument("--int8", type=Path)
+    parser.add_argument("--failing-from", choices=("free", "all"), default="all", help="whose failing pictures set the INT8 ranges")
     parser.add_argument("--temper-by", type=Path, help="rows of the same weights, untempered")
     a = parser.parse_args()
     network = FailureMap()
@@ -151,7 +152,7 @@ def main() -> None:
         temper(network, *calibrate.fit_log_odds(calibrate.calibration_rows(read_rows(a.temper_by))))
     onnx.save(build(network.eval()), str(a.fp32))
     if a.int8:
-        quantise(a.fp32, a.int8, data.training(data.load(a.data), "all"))
+        quantise(a.fp32, a.int8, data.training(data.load(a.data), a.failing_from))
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ class ScaledConv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = self.weight * self.scale[:, None, None, None]
-        if self.groups > 1 and torch.is_autocast_enabled(x.device.type) and torch.is_grad_enabled():
+        if self.groups > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled():
             # bfloat16 gradients of depthwise convolutions are several times slower than float32 ones on CPUs.
-            with torch.autocast(x.device.type, enabled=False):
+            with torch.autocast("cpu", enabled=False):
                 return self.convolve(x.float(), weight)
         return self.convolve(x, weight)
 

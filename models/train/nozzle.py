@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("rows", type=Path, help="rows of a model (assess.py)")
     parser.add_argument("renders", type=Path, help="the held-out scenes that they are of")
     a = parser.parse_args()
-    rows = [row for row in read_rows(a.rows) if row.part == "rendered"]
-    heads = [json.loads(file.read_text())["nozzle"] for file in sorted(a.renders.glob("*.json"))]
-    point = measure.threshold_at(np.array([row.score for row in rows if not row.failing]), 0.01)
+    rows = {row.name: row for row in read_rows(a.rows) if row.part == "rendered"}
+    point = measure.threshold_at(np.array([row.score for row in rows.values() if not row.failing]), 0.01)
     found: dict[str, list[tuple[bool, float]]] = {name: [] for name, _ in BANDS}
-    for row, scene, nozzle in zip(rows, load_renders(a.renders), heads, strict=True):
+    for scene in load_renders(a.renders):
+        row, about = rows[scene.name], a.renders / f"{scene.name.split()[-1]}.json"
         if row.area >= SMALLEST:
+            nozzle = json.loads(about.read_text())["nozzle"]
             found[band(scene.tangle, nozzle)].append((row.score > point, row.area))
     print(f"tangles of {SMALLEST:.1%} of the picture and more, threshold {point:.3f}")
     for name, seen in found.items():

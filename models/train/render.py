@@ -15,28 +15,50 @@ import numpy as np
 
 SEED_TRAIN = 100_000
 SEED_HELD_OUT = 900_000
+# Level of the mask from which a pixel is strand, and levels by which a strand must differ from what is behind it.
+STRAND = 60
+SEEN_DIFFERENCE = 10
 
 
-def load_renders(folder: Path) -> list:
-    """The rendered scenes of a folder, as drawn scenes are."""
+def load_renders(folder: Path, twins: bool = False) -> list:
+    """The rendered scenes of a folder, as drawn scenes are; with `twins` those too that lack only the tangle."""
     import cv2
 
     from scenes import Scene
 
+    def read(picture: Path) -> np.ndarray:
+        return cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+
     found = []
-    for picture in sorted(folder.glob("*.jpg")):
-        frame = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
-        mask = cv2.imread(str(picture.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
-        found.append(Scene(frame, close_gaps(mask), f"render {picture.stem}"))
+    for number in sorted(path.stem for path in folder.glob("*.png")):
+        frame, name = read(folder / f"{number}.jpg"), f"render {number}"
+        strands = cv2.imread(str(folder / f"{number}.png"), cv2.IMREAD_GRAYSCALE) > STRAND
+        tangle = close_gaps(strands)
+        if not strands.any():
+            found.append(Scene(frame, tangle, name))
+            continue
+        twin = read(folder / f"{number}.twin.jpg")
+        hidden = tangle * (1 - close_gaps(strands & seen(frame, twin)))
+        found.append(Scene(frame, tangle, name, hidden))
+        if twins:
+            found.append(Scene(twin, np.zeros_like(tangle), f"{name} twin"))
     return found
 
 
-def close_gaps(mask: np.ndarray) -> np.ndarray:
-    """The region of a tangle from the pixels of its strands (0..1 floats)."""
+def seen(frame: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """Where a frame differs visibly from its twin, grain aside."""
+    import cv2
+
+    frames = (cv2.GaussianBlur(f.astype(np.float32), (0, 0), 0.7) for f in (frame, twin))
+    return np.abs(np.subtract(*frames)).max(axis=2) > SEEN_DIFFERENCE
+
+
+def close_gaps(strands: np.ndarray) -> np.ndarray:
+    """The region of a tangle from where its strands are (0..1 floats)."""
     import cv2
 
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    return cv2.morphologyEx((mask > 60).astype(np.float32), cv2.MORPH_CLOSE, kernel)
+    return cv2.morphologyEx(strands.astype(np.float32), cv2.MORPH_CLOSE, kernel)
 
 
 def render_one(number: int, seed: int, out: Path) -> tuple[int, str]:

@@ -100,7 +100,8 @@ def shoot(path: str, samples: int, kind: str) -> None:
 def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
     """One scene: `out`.jpg is the picture, `out`.png the mask of its tangle, `out`.json says where the nozzle is.
 
-    Returns what it shows.
+    A failing scene is shot again without its tangle (`out`.twin.jpg): it shows what can be seen of the tangle, and
+    a good print that differs in nothing else. Returns what the scene shows.
     """
     bpy.ops.wm.read_factory_settings(use_empty=True)
     width, height = SIZES[rng.integers(len(SIZES))]
@@ -139,6 +140,9 @@ def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
     if tangle is None:
         Image.new("L", (width, height)).save(out.with_suffix(".png"))
         return f"good {kind}"
+    tangle.hide_render = True
+    shoot(str(out.with_suffix(".twin.jpg")), 4, "JPEG")
+    tangle.hide_render = False
     black, white = flat(0.0), flat(1.0)
     for thing in bpy.context.collection.objects:
         if thing.type in ("MESH", "CURVE"):

@@ -64,6 +64,7 @@ def draw_tangle(
         return where
     patch = cv2.resize(frame[top:bottom, left:right], None, fx=grow, fy=grow, interpolation=cv2.INTER_LINEAR)
     patch = patch.astype(np.float32)
+    shade = 0.45 * np.array(cv2.mean(patch)[:3])
     ink = np.zeros(patch.shape[:2], np.float32)
     thick = max(1, int(round(grow * size * rng.uniform(0.015, 0.07))))
     strands = int(rng.integers(3, 14) * (1 + size / 50))
@@ -82,7 +83,7 @@ def draw_tangle(
             line = curly[i, : int(rng.integers(25, 70))]
         depth = i / strands
         light = rng.uniform(0.55, 0.9) + 0.35 * depth
-        draw_lines(patch, line + shadow, patch.mean(axis=(0, 1)) * 0.45, thick)
+        draw_lines(patch, line + shadow, shade, thick)
         draw_lines(patch, line, np.clip(colour * light, 0, 255), thick)
         if thick > 1:
             shine = np.clip(colour * light + rng.uniform(20, 70), 0, 255)

@@ -4,6 +4,7 @@ import argparse
 import copy
 import json
 import math
+import os
 import time
 from pathlib import Path
 
@@ -16,8 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 import data
 import network
 from augment import Composer
-from preprocess import normalise
-from settings import SEED
+from settings import MEAN, SEED, STD
 
 BATCH = 24
 
@@ -52,6 +52,13 @@ def loss_of(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, fa
     return (on_tangle + on_good + 0.5 * hardest + 0.5 * verdict).mean()
 
 
+def normalised(boxed: torch.Tensor, device: str) -> torch.Tensor:
+    """A batch of RGB8 (N, H, W, 3) as the network takes it (`preprocess.normalise`), on the device."""
+    x = boxed.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    mean, deviation = (torch.tensor(v, device=device)[:, None, None] for v in (MEAN, STD))
+    return ((x - mean) / deviation).to(memory_format=torch.channels_last)
+
+
 def learning_rate(step: int, steps: int) -> float:
     """Warm-up, then a cosine to a hundredth."""
     warm = max(1, min(100, steps // 20))
@@ -68,17 +75,16 @@ def train(
     frozen: int,
     start: Path | None,
     renders: Path | None,
-    mined: Path | None,
     rate: float,
     first: int,
+    workers: int,
 ) -> None:
     """Train on `count` samples and write the averaged weights to `out`; picks up where it was cut off."""
     from render import load_renders
 
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    hardness = json.loads(mined.read_text()) if mined else None
-    composer = Composer(data.training(data.load(data_dir), failing_from), load_renders(renders) if renders else [], hardness)
+    composer = Composer(data.training(data.load(data_dir), failing_from), load_renders(renders, twins=True) if renders else [])
     model = network.pretrained().to(device, memory_format=torch.channels_last)
     if start:
         model.load_state_dict(torch.load(start, map_location=device))
@@ -96,14 +102,13 @@ def train(
         optimiser.load_state_dict(saved["optimiser"])
         step = saved["step"]
     samples = Samples(composer, first + step * BATCH, first + steps * BATCH)
-    loader = DataLoader(samples, BATCH, num_workers=1, prefetch_factor=3, worker_init_fn=lambda _: cv2.setNumThreads(1))
+    loader = DataLoader(samples, BATCH, num_workers=workers, prefetch_factor=3, worker_init_fn=lambda _: cv2.setNumThreads(1))
     began, running = time.time(), None
     for boxed, target, weight, failing in loader:
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * learning_rate(step, steps)
-        x = torch.from_numpy(normalise(boxed.numpy())).to(device, memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
-            logits = model(x, frozen)
+            logits = model(normalised(boxed, device), frozen)
         loss = loss_of(logits, target.to(device), weight.to(device), failing.to(device).float())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -112,12 +117,11 @@ def train(
         step += 1
         keep = min(0.99, 1 - 1 / (step + 1))
         with torch.no_grad():
-            for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
-                slow.lerp_(fast, 1 - keep)
-        running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
+            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
+            running = loss.detach() if running is None else 0.97 * running + 0.03 * loss.detach()
         if step % 25 == 0:
             speed = 25 * BATCH / (time.time() - began)
-            print(json.dumps({"step": step, "of": steps, "loss": round(running, 4), "per_s": round(speed, 1)}), flush=True)
+            print(json.dumps({"step": step, "of": steps, "loss": round(running.item(), 4), "per_s": round(speed, 1)}), flush=True)
             began = time.time()
         if step % 100 == 0:
             state = {"model": model.state_dict(), "average": average.state_dict()}
@@ -135,12 +139,12 @@ def main() -> None:
     parser.add_argument("--frozen", type=int, default=3, help="stages of the features that stay as they are")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--renders", type=Path, help="folder of rendered training scenes")
-    parser.add_argument("--mined", type=Path, help="how wrong an earlier training is about each picture (mine.py)")
     parser.add_argument("--first", type=int, default=0, help="number of the first sample")
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes that compose samples")
     a = parser.parse_args()
     torch.set_num_threads(2)
-    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.mined, a.rate, a.first)
+    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.rate, a.first, a.workers)
 
 
 if __name__ == "__main__":
