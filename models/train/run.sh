@@ -70,7 +70,7 @@ chosen() {
 }
 
 # With a GPU the chosen training goes on twice, with samples that it has not seen: as before, and with all stages learning.
-# The mean of the three ships. On two cores that would take five hours more.
+# The mean of the three ships. On two cores that would take five hours more; late.pt and whole.pt may also come from another machine.
 further() { # NAME FROZEN
   "$python" "$here/train.py" "$data" "$work/$1.pt" --failing-from "$(chosen)" --start "$work/$(chosen).pt" --frozen "$2" \
     --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-$1.log"
