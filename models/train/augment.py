@@ -181,7 +181,7 @@ def add_lookalikes(onto: Canvas, rng: np.random.Generator) -> None:
 
 
 def lightness(picture: np.ndarray) -> np.ndarray:
-    """The mean of the three colours (H x W x 1); NumPy's own mean over so short an axis takes ten times as long."""
+    """The mean of the three colours (H x W x 1); NumPy's own mean over so short an axis is many times slower."""
     return cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32))[..., None]
 
 

@@ -7,6 +7,7 @@
 set -euo pipefail
 
 data=$(cd "${1:?usage: run.sh DATA_DIR}" && pwd)
+[[ -e $data/labels.jsonl ]] || { echo "run.sh: no labels.jsonl in $data: name the folder of labelled pictures" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 models=$(dirname "$here")
 work=${STRANDWATCH_WORK:-$here/work}
@@ -70,7 +71,8 @@ chosen() {
 }
 
 # With a GPU the chosen training goes on twice, with samples that it has not seen: as before, and with all stages learning.
-# The mean of the three ships. On two cores that would take five hours more; late.pt and whole.pt may also come from another machine.
+# The mean of the three ships. On two cores that would take four hours more; late.pt and whole.pt may also
+# come from another machine, newer than choice.json.
 further() { # NAME FROZEN
   "$python" "$here/train.py" "$data" "$work/$1.pt" --failing-from "$(chosen)" --start "$work/$(chosen).pt" --frozen "$2" \
     --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-$1.log"
