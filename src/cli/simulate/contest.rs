@@ -12,7 +12,7 @@ use crate::core::detect::evidence::FalseAlarms;
 use crate::core::types::ModelFacts;
 use crate::sim::workload::life::{Judgement, Life, Told};
 use crate::sim::workload::script::{Mix, Script};
-use crate::sim::workload::tally::Tally;
+use crate::sim::workload::tally::{Estimate, Tally, false_alerts_per_100h};
 use crate::sim::workload::{Bank, Place};
 
 /// The Spaghetti Detective looks every ten seconds.
@@ -29,6 +29,15 @@ pub(super) struct Workload<'a> {
     scripts: Vec<(Vec<Script>, usize)>,
 }
 
+/// What becomes of the clutter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clutter {
+    /// All prints are told of.
+    AsItLies,
+    /// Only those prints are told of that had some in view.
+    TakenAway,
+}
+
 /// A rule at one setting, and what it did.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Entry {
@@ -41,9 +50,14 @@ pub(super) struct Entry {
     /// What it did.
     #[serde(flatten)]
     pub tally: Tally,
+    /// Wrong alerts per 100 hours of the prints with clutter in view, lived again with none: what is more with it is
+    /// its doing. Only where [`Workload::without_clutter`] was asked.
+    pub false_alerts_without_clutter_per_100h: Option<Estimate>,
     /// Seconds to each alert and to each failure's end without one, for the plot.
     #[serde(skip)]
     pub delays_s: Vec<Option<f64>>,
+    #[serde(skip)]
+    judgement: Judgement,
 }
 
 /// How the same failure of a new printer's first print fares, whole at once, whenever it begins.
@@ -173,11 +187,27 @@ impl<'a> Workload<'a> {
         best
     }
 
+    /// The same entry, and what it does where there was clutter when there is none.
+    pub fn without_clutter(&self, entry: Entry) -> Entry {
+        let what = format!("{} ({}), clutter taken away", rule_word(entry.rule), entry.setting);
+        let told = self.run(entry.judgement, Clutter::TakenAway, &what);
+        Entry { false_alerts_without_clutter_per_100h: Some(false_alerts_per_100h(&told)), ..entry }
+    }
+
     fn entry(&self, rule: Rule, setting: String, judgement: Judgement) -> Entry {
-        let told = self.run(judgement, &format!("{} ({setting})", rule_word(rule)));
+        let what = format!("{} ({setting})", rule_word(rule));
+        let told = self.run(judgement, Clutter::AsItLies, &what);
         let failures = told.iter().flatten().filter_map(|told| told.failure);
         let delays_s = failures.map(|found| found.alert_s).collect();
-        Entry { rule, setting, asked_per_100h: None, tally: Tally::of(&told), delays_s }
+        Entry {
+            rule,
+            setting,
+            asked_per_100h: None,
+            tally: Tally::of(&told),
+            false_alerts_without_clutter_per_100h: None,
+            delays_s,
+            judgement,
+        }
     }
 
     fn life(&self, place: &'a Place, scripts: &[Script], judgement: Judgement) -> Life<'a> {
@@ -186,7 +216,7 @@ impl<'a> Workload<'a> {
     }
 
     /// Every printer's life, in as many threads as there are processors; in the printers' order.
-    fn run(&self, judgement: Judgement, what: &str) -> Vec<Vec<Told>> {
+    fn run(&self, judgement: Judgement, clutter: Clutter, what: &str) -> Vec<Vec<Told>> {
         let progress = Progress::new(self.scripts.len() as u64, "printers").described(what);
         let next = AtomicUsize::new(0);
         let done = Mutex::new(vec![Vec::new(); self.scripts.len()]);
@@ -196,22 +226,10 @@ impl<'a> Workload<'a> {
                 scope.spawn(|| {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((scripts, cluttered_from)) = self.scripts.get(index) else {
+                        if index >= self.scripts.len() {
                             break;
-                        };
-                        let place = &self.bank.printers[index];
-                        let mut life = self.life(place, scripts, judgement);
-                        let told = (0..)
-                            .zip(scripts)
-                            .map(|(number, script)| {
-                                if let Some(view) =
-                                    place.cluttered.as_ref().filter(|_| number >= *cluttered_from)
-                                {
-                                    life.look_at(view);
-                                }
-                                life.print(script)
-                            })
-                            .collect();
+                        }
+                        let told = self.live(index, judgement, clutter);
                         if let Ok(mut done) = done.lock() {
                             done[index] = told;
                         }
@@ -222,5 +240,27 @@ impl<'a> Workload<'a> {
         });
         progress.finish();
         done.into_inner().unwrap_or_default()
+    }
+
+    /// The life of printer `index`.
+    fn live(&self, index: usize, judgement: Judgement, clutter: Clutter) -> Vec<Told> {
+        let (scripts, cluttered_from) = &self.scripts[index];
+        let place = &self.bank.printers[index];
+        if clutter == Clutter::TakenAway && place.cluttered.is_none() {
+            return Vec::new();
+        }
+        let mut life = self.life(place, scripts, judgement);
+        let mut all = Vec::new();
+        for (number, script) in scripts.iter().enumerate() {
+            let cluttered = place.cluttered.as_ref().filter(|_| number >= *cluttered_from);
+            if let Some(view) = cluttered.filter(|_| clutter == Clutter::AsItLies) {
+                life.look_at(view);
+            }
+            let told = life.print(script);
+            if clutter == Clutter::AsItLies || cluttered.is_some() {
+                all.push(told);
+            }
+        }
+        all
     }
 }

@@ -182,7 +182,7 @@ fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
     if arguments.against.contains(&Some(Rule::Consecutive)) {
         entries.extend([workload.consecutive(3), workload.consecutive_at(equal)]);
     }
-    entries
+    entries.into_iter().map(|entry| workload.without_clutter(entry)).collect()
 }
 
 impl Arguments {

@@ -76,8 +76,8 @@ impl Tally {
         Self {
             prints: all.len(),
             good_h: all.iter().map(|told| told.good_h).sum(),
-            false_alerts_per_100h: rate(printers, |told| f64::from(told.false_alerts)),
-            false_alerts_in_clutter_per_100h: rate(&cluttered, |told| f64::from(told.false_alerts)),
+            false_alerts_per_100h: false_alerts_per_100h(printers),
+            false_alerts_in_clutter_per_100h: false_alerts_per_100h(&cluttered),
             false_pauses_per_100h: rate(printers, |told| f64::from(told.false_pauses)),
             failures: failures.len(),
             recall: share(printers, found),
@@ -91,6 +91,11 @@ impl Tally {
             blind: (troubled.len(), troubled.iter().filter(|told| told.blind > 0).count()),
         }
     }
+}
+
+/// Wrong alerts per 100 hours of good printing, over every printer's prints.
+pub fn false_alerts_per_100h(printers: &[Vec<Told>]) -> Estimate {
+    rate(printers, |told| f64::from(told.false_alerts))
 }
 
 fn rate(printers: &[Vec<Told>], events: impl Fn(&Told) -> f64) -> Estimate {
