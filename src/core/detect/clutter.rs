@@ -3,7 +3,7 @@
 //!
 //! A cell's log-odds of showing strands are compared with their mean while all was well, a mean that leans towards the
 //! hot. What is known to be cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean
-//! counts for as much more as it lies below (3.9 log-odds at most, by [`MARGIN`]): a steady 0.3 in a corner that never
+//! counts for as much more as it lies below (3.9 log-odds at most, by `MARGIN`): a steady 0.3 in a corner that never
 //! showed more than 0.02 is news, and none where a cable has always scored 0.3.
 //!
 //! | learned from | may discount, log-odds | why it can be trusted |
