@@ -22,7 +22,7 @@ pub struct StateDocument {
     pub verdict: Verdict,
     /// Whether people should look: an alert is open, or nothing has been seen for `watch.blind_alert_after`.
     pub problem: bool,
-    /// The last frame's score, 0..1, three decimals; null while nothing is scored.
+    /// The last frame's score against what this camera always shows, 0..1, three decimals: 0.2 is nothing new; null while nothing is scored.
     pub score: Option<f64>,
     /// Evidence as a fraction of what acting needs, three decimals.
     pub evidence: f64,
