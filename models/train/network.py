@@ -24,6 +24,32 @@ STEM = 32
 BN_EPSILON = 1e-3
 
 
+class Depthwise(torch.autograd.Function):
+    """A depthwise convolution of stride 1 in bfloat16 whose gradients are forward convolutions too.
+
+    On CPUs these take a third of the time of oneDNN's own gradients where the kernel is wide.
+    """
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        x, weight = x.to(torch.bfloat16), weight.to(torch.bfloat16)
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, bias.to(torch.bfloat16), 1, weight.shape[-1] // 2, 1, x.shape[1])
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        x, weight = ctx.saved_tensors
+        batch, channels, height, width = x.shape
+        kernel = weight.shape[-1]
+        of_x = F.conv2d(gradient, weight.flip(2, 3), None, 1, kernel // 2, 1, channels) if ctx.needs_input_grad[0] else None
+        # Every channel of every picture is correlated with its own gradient, as a kernel of the picture's size.
+        pictures = x.contiguous(memory_format=torch.contiguous_format).view(1, batch * channels, height, width)
+        kernels = gradient.contiguous(memory_format=torch.contiguous_format).view(batch * channels, 1, height, width)
+        each = F.conv2d(pictures, kernels, None, 1, kernel // 2, 1, batch * channels)
+        of_weight = each.view(batch, channels, 1, kernel, kernel).sum(0, dtype=torch.float32)
+        return of_x, of_weight, gradient.sum((0, 2, 3), dtype=torch.float32)
+
+
 class ScaledConv(nn.Module):
     """A convolution whose fixed batch normalisation is a scale of its weights and a bias."""
 
@@ -46,6 +72,8 @@ class ScaledConv(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = self.weight * self.scale[:, None, None, None]
         if self.groups > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled():
+            if self.stride == 1 and self.padding == 2:
+                return self.activate(Depthwise.apply(x, weight, self.bias))
             # bfloat16 gradients of depthwise convolutions are several times slower than float32 ones on CPUs.
             with torch.autocast("cpu", enabled=False):
                 return self.convolve(x.float(), weight)
@@ -58,7 +86,10 @@ class ScaledConv(nn.Module):
             x = F.conv2d(F.pad(x, (before, after, before, after)), weight, self.bias, 2, 0, 1, self.groups)
         else:
             x = F.conv2d(x, weight, self.bias, self.stride, self.padding, 1, self.groups)
-        return F.relu6(x) if self.clamp else x
+        return self.activate(x)
+
+    def activate(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu6(x, inplace=True) if self.clamp else x
 
 
 class Block(nn.Module):

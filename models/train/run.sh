@@ -19,6 +19,8 @@ samples=30000
 more_samples=90000
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive
+# Memory that was freed is kept for the next step: handing it back and having it zeroed anew takes as long as the convolutions.
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
 
 # stage ARTIFACT INPUT... -- COMMAND...: run the command unless the artifact is newer than every input.
 stage() {
@@ -70,28 +72,20 @@ chosen() {
   "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json"
 }
 
-# With a GPU the chosen training goes on twice, with samples that it has not seen: as before, and with all stages learning.
-# The mean of the three ships. On two cores that would take four hours more; late.pt and whole.pt may also
-# come from another machine, newer than choice.json.
+# The chosen training goes on twice, with samples that it has not seen: as before, and with all stages learning.
+# The mean of the three ships: each errs in its own places.
 further() { # NAME FROZEN
   "$python" "$here/train.py" "$data" "$work/$1.pt" --failing-from "$(chosen)" --start "$work/$(chosen).pt" --frozen "$2" \
     --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-$1.log"
 }
 
-polish() {
-  if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || [[ -e $work/whole.pt ]]; then
-    stage "$work/late.pt" "$work/choice.json" -- further late 3
-    stage "$work/whole.pt" "$work/choice.json" -- further whole 0
-    "$python" "$here/mean.py" "$work/polished.pt" "$work"/{"$(chosen)",late,whole}.pt
-  else
-    echo "no GPU: the training ends here (what more of it brings is in models/README.md)"
-    cp "$work/$(chosen).pt" "$work/polished.pt"
-  fi
+mean() {
+  "$python" "$here/mean.py" "$work/mean.pt" "$work"/{"$(chosen)",late,whole}.pt
 }
 
 ship() {
-  "$python" "$here/export.py" "$data" "$work/polished.pt" "$models/strandwatch-s.onnx" \
-    --int8 "$models/strandwatch-s.int8.onnx" --failing-from "$(chosen)" --temper-by "$work/polished.rows"
+  "$python" "$here/export.py" "$data" "$work/mean.pt" "$models/strandwatch-s.onnx" \
+    --int8 "$models/strandwatch-s.int8.onnx" --failing-from "$(chosen)" --temper-by "$work/mean.rows"
 }
 
 publish() {
@@ -117,11 +111,13 @@ for set in free all; do
   stage "$work/$set.rows" "$work/$set.onnx" "${measuring[@]}" -- assess "$work/$set.onnx" "$work/$set.rows"
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
-stage "$work/polished.pt" "$work/choice.json" "$here/mean.py" -- polish
-stage "$work/polished.onnx" "$work/polished.pt" "$here/export.py" -- \
-  "$python" "$here/export.py" "$data" "$work/polished.pt" "$work/polished.onnx"
-stage "$work/polished.rows" "$work/polished.onnx" "${measuring[@]}" -- assess "$work/polished.onnx" "$work/polished.rows"
-stage "$models/strandwatch-s.int8.onnx" "$work/polished.rows" "$here"/{export,calibrate}.py -- ship
+stage "$work/late.pt" "$work/choice.json" -- further late 3
+stage "$work/whole.pt" "$work/choice.json" -- further whole 0
+stage "$work/mean.pt" "$work/late.pt" "$work/whole.pt" "$here/mean.py" -- mean
+stage "$work/mean.onnx" "$work/mean.pt" "$here/export.py" -- \
+  "$python" "$here/export.py" "$data" "$work/mean.pt" "$work/mean.onnx"
+stage "$work/mean.rows" "$work/mean.onnx" "${measuring[@]}" -- assess "$work/mean.onnx" "$work/mean.rows"
+stage "$models/strandwatch-s.int8.onnx" "$work/mean.rows" "$here"/{export,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"
