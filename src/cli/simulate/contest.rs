@@ -264,3 +264,77 @@ impl<'a> Workload<'a> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::wiring;
+    use crate::config;
+    use crate::core::types::{Calibration, FailureMap, FrameScore, ScoreRule};
+    use crate::sim::workload::{Growth, Variants, View};
+
+    /// One cell that shows the print, one beside it.
+    fn frame(cells: [f32; 2]) -> Variants {
+        let map = FailureMap {
+            columns: 2,
+            rows: 1,
+            content: [0.0, 0.0, 1.0, 1.0],
+            cells: cells.to_vec(),
+        };
+        vec![FrameScore {
+            score: cells[0].max(cells[1]),
+            boxes: Vec::new(),
+            map,
+            infer_ms: 1.0,
+            view: None,
+        }]
+    }
+
+    /// A print that always scores low, with something beside it that scores so.
+    fn view(beside: f32) -> View {
+        let calm = frame([0.02, beside]);
+        View {
+            name: "a print".to_owned(),
+            cluttered: beside > 0.5,
+            good: vec![vec![calm.clone()]],
+            passing: vec![calm.clone()],
+            reaching: vec![calm],
+            growths: vec![Growth { light: 0, stage: 0, sizes: vec![(0.0, frame([0.99, beside]))] }],
+        }
+    }
+
+    #[test]
+    fn what_clutter_does_is_told_apart_by_living_the_same_prints_without_it() {
+        let place = |cluttered| Place { tidy: view(0.02), cluttered };
+        let bank = Bank { printers: vec![place(Some(view(0.9))), place(None)] };
+        let config = config::load(Some(std::path::Path::new("/dev/null"))).unwrap();
+        let (watch, act) = wiring::judgement(&config);
+        let judgement = Judgement { watch, act, interval_ms: None };
+        let mix = Mix { failing: 0.0, hours: (0.5, 1.0), ..Mix::default() };
+        let model = ModelFacts {
+            name: "test".to_owned(),
+            sha256: String::new(),
+            score_rule: ScoreRule::TopKMean { k: 1 },
+            calibration: Calibration {
+                score: vec![0.0, 1.0],
+                log_likelihood_ratio: vec![-4.0, 4.0],
+            },
+            false_alarms: None,
+        };
+        let workload = Workload::new(&bank, &model, judgement, &mix, 20, 1);
+        // A rule that knows no clutter.
+        let entry = workload.without_clutter(workload.consecutive(3));
+        assert!(entry.tally.false_alerts_in_clutter_per_100h.value > 5.0, "{entry:?}");
+        let without = entry.false_alerts_without_clutter_per_100h.unwrap();
+        assert_eq!((without.value, without.high), (0.0, 0.0));
+
+        let [lain, taken] = [Clutter::AsItLies, Clutter::TakenAway]
+            .map(|clutter| workload.run(workload.judgement, clutter, "test"));
+        let prints = |told: &[Vec<Told>], cluttered: bool| {
+            told.iter().flatten().filter(|told| told.cluttered == cluttered).count()
+        };
+        assert!(prints(&lain, true) > 0);
+        assert_eq!(prints(&taken, false), prints(&lain, true), "those prints and no others");
+        assert_eq!(prints(&taken, true), 0);
+    }
+}
