@@ -13,16 +13,11 @@ import scenes
 import strands
 from data import Picture, box_planes
 from preprocess import letterbox
-from render import STRAND, close_gaps
 from settings import CELL, GRID
 
 SHAPES = ((384, 288), (416, 234), (352, 352), (270, 360), (448, 300))
 # Grey levels by which a tangle must vary to be seen.
 VISIBLE_DEVIATION = 6.0
-# Sum over the three colours by which a strand must differ from what was there, on average, to be seen.
-VISIBLE_CHANGE = 18
-# Pixels around a rendered tangle that its shadow may darken.
-SHADOW_REACH = 10
 SHAPE_ODDS = (0.45, 0.25, 0.12, 0.08, 0.10)
 
 
@@ -42,12 +37,10 @@ class Canvas:
 
     @staticmethod
     def of_scene(scene: scenes.Scene) -> "Canvas":
-        tangle = scene.tangle.astype(np.float32)
         if scene.hidden is None:
-            return Canvas(scene.frame, tangle, np.ones_like(tangle))
+            return Canvas(scene.frame, scene.tangle, np.ones_like(scene.tangle))
         # Strands that leave no trace in the picture are no lesson, neither as tangle nor as good.
-        known = 1 - scene.hidden.astype(np.float32)
-        return Canvas(scene.frame, tangle * known, known)
+        return Canvas(scene.frame, scene.tangle * (1 - scene.hidden), 1 - scene.hidden)
 
     def warp(self, matrix: np.ndarray, width: int, height: int, surround: "Canvas") -> "Canvas":
         """This canvas through an affine map, over `surround` where it does not reach."""
@@ -172,47 +165,11 @@ def paint_tangle(onto: Canvas, rng: np.random.Generator) -> None:
         before = onto.frame.copy()
         where = strands.draw_tangle(onto.frame, rng, centre, spread, colour)
         visible = np.abs(onto.frame[where > 0].astype(int) - before[where > 0]).sum(axis=1)
-        if visible.size == 0 or visible.mean() < VISIBLE_CHANGE:
+        if visible.size == 0 or visible.mean() < 18:
             onto.trust[where > 0] = 0.0
             continue
         onto.positive[where > 0] = 1.0
         onto.trust[where > 0] = 1.0
-
-
-def lay_rendered(onto: Canvas, scene: scenes.Scene, rng: np.random.Generator) -> None:
-    """Lay a rendered tangle's strands and their shadow over a picture at webcam scale, in place."""
-    height, width = onto.frame.shape[:2]
-    visible = np.where(scene.hidden, 0, scene.strands)
-    rows, columns = np.nonzero(visible > STRAND)
-    if rows.size < 40:
-        return
-    window = tuple(slice(max(0, at.min() - SHADOW_REACH), at.max() + SHADOW_REACH) for at in (rows, columns))
-    parts = [plane[window] for plane in (scene.frame, scene.twin, visible)]
-    side = width * np.exp(rng.uniform(np.log(0.08), np.log(0.5)))
-    factor = min(side / max(parts[0].shape[:2]), 1.5)
-    size = [max(6, int(n * factor)) for n in parts[0].shape[1::-1]]
-    if size[1] > height:
-        return
-    cutting, twin, mask = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in parts)
-    if rng.random() < 0.5:
-        cutting, twin, mask = cutting[:, ::-1].copy(), twin[:, ::-1], mask[:, ::-1]
-    left, top = int(rng.uniform(0, width - size[0])), int(rng.uniform(0.2, 1) * (height - size[1]))
-    place = (slice(top, top + size[1]), slice(left, left + size[0]))
-    under = onto.frame[place].astype(np.float32)
-    strand = mask > 10
-    if rng.random() < 0.7:
-        near = under.reshape(-1, 3)[rng.integers(size[0] * size[1])] * rng.uniform(0.7, 1.4)
-        colour = strands.filament_colour(rng) if rng.random() < 0.5 else np.clip(near, 8, 250)
-        cutting[strand] = recolour(cutting[strand][None], colour)[0]
-    shadow = lightness((cutting + 12.0) / (twin + 12.0).astype(np.float32)).clip(0.4, 1.1)
-    shadow = cv2.GaussianBlur(np.where(strand, 0.8, shadow[..., 0]), (0, 0), 1.0)[..., None]
-    cover = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.5)[..., None]
-    laid = (under * shadow * (1 - cover) + cutting * cover).clip(0, 255)
-    onto.frame[place] = laid.astype(np.uint8)
-    region = close_gaps(mask > STRAND)
-    seen = np.abs(laid - under).sum(axis=2)[strand].mean() >= VISIBLE_CHANGE
-    onto.positive[place] = np.where(region, 1.0 if seen else 0.0, onto.positive[place])
-    onto.trust[place] = np.where(region, 1.0 if seen else 0.0, onto.trust[place])
 
 
 def add_lookalikes(onto: Canvas, rng: np.random.Generator) -> None:
@@ -309,13 +266,11 @@ def finish(canvas: Canvas) -> Sample:
 class Composer:
     """Draws training samples from the pictures, the renders and the scene generator."""
 
-    def __init__(self, pictures: list[Picture], renders: list[scenes.Scene], rendered: float):
+    def __init__(self, pictures: list[Picture], renders: list[scenes.Scene]):
         self.failing = self.by_source([p for p in pictures if p.failing], 0.5)
         self.good = self.by_source([p for p in pictures if not p.failing], 0.5)
         self.webcam = self.by_source([p for p in pictures if not p.failing and p.view == "webcam"], 0.5)
-        # Rendered scenes, and which part of the samples they make.
-        self.renders, self.rendered = renders, rendered
-        self.tangles = [scene for scene in renders if scene.strands is not None]
+        self.renders = renders
 
     @staticmethod
     def by_source(pictures: list[Picture], power: float) -> list[list[Picture]]:
@@ -342,42 +297,33 @@ class Composer:
         width, height = SHAPES[rng.choice(len(SHAPES), p=SHAPE_ODDS)]
         if rng.random() < 0.5:
             width, height = int(width * 0.85), int(height * 0.85)
-        if self.renders and rng.random() < self.rendered:
-            return self.render(rng, width, height)
         kind = rng.random()
-        if kind < 0.24:
+        if kind < 0.20:
             part = Canvas.of_picture(self.pick(self.failing, rng))
             zoom = rng.uniform(0.9, 1.3) if rng.random() < 0.55 else rng.uniform(0.35, 0.9)
             return place(part, rng, self.surround(rng, width, height), zoom, 0.1 if zoom > 0.8 else 0.25)
-        if kind < 0.33:
+        if kind < 0.29:
             parts = [Canvas.of_picture(self.pick(self.failing if rng.random() < 0.4 else self.good, rng)) for _ in range(4)]
             return mosaic(parts, rng, width, height)
-        if kind < 0.59:
+        if kind < 0.49:
             return self.good_view(rng, width, height)
-        if kind < 0.92:
-            return self.with_tangle(self.good_view(rng, width, height), rng)
+        if kind < 0.64:
+            base = self.good_view(rng, width, height)
+            if rng.random() < 0.5:
+                paint_tangle(base, rng)
+            else:
+                failing = rng.random() < 0.75
+                picture = self.pick(self.failing if failing else self.good, rng)
+                box = picture.boxes[rng.integers(len(picture.boxes))] if failing else random_box(rng)
+                paste_cutting(base, Canvas.of_picture(picture), box, rng, failing)
+            return base
+        if self.renders and kind < 0.94:
+            canvas = Canvas.of_scene(self.renders[rng.integers(len(self.renders))])
+            near, far = ((0.95, 1.1), (0.7, 1.3), (1.3, 2.6))[rng.choice(3, p=(0.5, 0.33, 0.17))]
+            zoom = rng.uniform(near, far)
+            # A close-up shows any part of the scene.
+            return place(canvas, rng, self.surround(rng, width, height), zoom, max(0.05, 0.4 * (zoom - 1)))
         return Canvas.of_scene(scenes.draw_scene(rng, failing=rng.random() < 0.5))
-
-    def render(self, rng: np.random.Generator, width: int, height: int) -> Canvas:
-        """A rendered scene, or a close-up of any part of it."""
-        canvas = Canvas.of_scene(self.renders[rng.integers(len(self.renders))])
-        near, far = ((0.95, 1.1), (0.7, 1.3), (1.3, 2.6))[rng.choice(3, p=(0.5, 0.33, 0.17))]
-        zoom = rng.uniform(near, far)
-        return place(canvas, rng, self.surround(rng, width, height), zoom, max(0.05, 0.4 * (zoom - 1)))
-
-    def with_tangle(self, base: Canvas, rng: np.random.Generator) -> Canvas:
-        """A good view with a tangle drawn in, a rendered one laid over it, or a cutting pasted (some cuttings are good)."""
-        how = rng.random()
-        if how < 0.35:
-            paint_tangle(base, rng)
-        elif self.tangles and how < 0.6:
-            lay_rendered(base, self.tangles[rng.integers(len(self.tangles))], rng)
-        else:
-            failing = rng.random() < 0.75
-            picture = self.pick(self.failing if failing else self.good, rng)
-            box = picture.boxes[rng.integers(len(picture.boxes))] if failing else random_box(rng)
-            paste_cutting(base, Canvas.of_picture(picture), box, rng, failing)
-        return base
 
     def surround(self, rng: np.random.Generator, width: int, height: int) -> Canvas:
         """What shows around a canvas: a good view, or something plain."""

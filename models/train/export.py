@@ -106,7 +106,7 @@ class CalibrationFrames(CalibrationDataReader):
 
     def __init__(self, pictures: list[data.Picture]):
         rng = np.random.default_rng(SEED)
-        composer = Composer(pictures, [], rendered=0.0)
+        composer = Composer(pictures, [])
         half = CALIBRATION_PICTURES // 2
         chosen = rng.choice(len(pictures), half, replace=False)
         frames = [letterbox(read_picture(pictures[i].path))[0] for i in chosen]

@@ -1,8 +1,7 @@
 """Rendered webcam-scale scenes with true masks, by Blender's Cycles (PyPI `bpy`).
 
 Run as a program it renders (in an environment that has `bpy`); as a module it only reads what was
-rendered. Each scene comes from its own seed: `SEED_TRAIN + i` trains, `SEED_HELD_OUT + i` is only measured. Of the
-latter every second has a tangle; of the former all, as each is there without it too.
+rendered. Each scene comes from its own seed: `SEED_TRAIN + i` trains, `SEED_HELD_OUT + i` is only measured.
 """
 
 import argparse
@@ -33,15 +32,14 @@ def load_renders(folder: Path, twins: bool = False) -> list:
     found = []
     for number in sorted(path.stem for path in folder.glob("*.png")):
         frame, name = read(folder / f"{number}.jpg"), f"render {number}"
-        mask = cv2.imread(str(folder / f"{number}.png"), cv2.IMREAD_GRAYSCALE)
-        strands = mask > STRAND
+        strands = cv2.imread(str(folder / f"{number}.png"), cv2.IMREAD_GRAYSCALE) > STRAND
         tangle = close_gaps(strands)
         if not strands.any():
             found.append(Scene(frame, tangle, name))
             continue
         twin = read(folder / f"{number}.twin.jpg")
-        hidden = tangle & ~close_gaps(strands & seen(frame, twin))
-        found.append(Scene(frame, tangle, name, hidden, mask, twin))
+        hidden = tangle * (1 - close_gaps(strands & seen(frame, twin)))
+        found.append(Scene(frame, tangle, name, hidden))
         if twins:
             found.append(Scene(twin, np.zeros_like(tangle), f"{name} twin"))
     return found
@@ -56,21 +54,18 @@ def seen(frame: np.ndarray, twin: np.ndarray) -> np.ndarray:
 
 
 def close_gaps(strands: np.ndarray) -> np.ndarray:
-    """The region of a tangle from where its strands are."""
+    """The region of a tangle from where its strands are (0..1 floats)."""
     import cv2
 
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    return cv2.morphologyEx(strands.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+    return cv2.morphologyEx(strands.astype(np.float32), cv2.MORPH_CLOSE, kernel)
 
 
-def render_one(number: int, held_out: bool, out: Path) -> tuple[int, str]:
+def render_one(number: int, seed: int, out: Path) -> tuple[int, str]:
     """Render scene `number`, in a process of its own pool; returns what it shows."""
     from render_scene import render
 
-    rng = np.random.default_rng((SEED_HELD_OUT if held_out else SEED_TRAIN) + number)
-    # A network takes what a denoiser leaves for part of the world: there are two, the quick one more often in training.
-    quick = number // 2 % 2 == 0 if held_out else number % 3 > 0
-    return number, render(rng, failing=number % 2 == 0 or not held_out, quick=quick, out=out / f"{number:04}")
+    return number, render(np.random.default_rng(seed + number), failing=number % 2 == 0, out=out / f"{number:04}")
 
 
 def main() -> None:
@@ -80,10 +75,11 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="use the seeds that are never trained on")
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
+    seed = SEED_HELD_OUT if a.held_out else SEED_TRAIN
     missing = [i for i in range(a.count) if not (a.out / f"{i:04}.png").exists()]
     # Blender keeps some memory of every scene: a process makes a hundred and is replaced.
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=100) as pool:
-        for number, kind in pool.imap_unordered(partial(render_one, held_out=a.held_out, out=a.out), missing):
+        for number, kind in pool.imap_unordered(partial(render_one, seed=seed, out=a.out), missing):
             print(json.dumps({"scene": number, "kind": kind}), flush=True)
 
 

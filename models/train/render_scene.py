@@ -83,14 +83,11 @@ def in_picture(place: np.ndarray) -> list[float]:
     return [round(seen.x, 4), round(1 - seen.y, 4)]
 
 
-def shoot(path: str, samples: int, kind: str, quick: bool = False) -> None:
-    """Render to a file; `quick` denoises the quick way."""
+def shoot(path: str, samples: int, kind: str) -> None:
+    """Render to a file."""
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.use_denoising = samples, samples > 1
-    if quick:
-        # As good to look at as the best denoising, at half of the whole shot's time.
-        scene.cycles.denoising_quality, scene.cycles.denoising_prefilter = "FAST", "NONE"
     scene.cycles.max_bounces = 3 if samples > 1 else 0
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
     scene.view_settings.view_transform = "Standard"
@@ -100,7 +97,7 @@ def shoot(path: str, samples: int, kind: str, quick: bool = False) -> None:
     bpy.ops.render.render(write_still=True)
 
 
-def render(rng: np.random.Generator, failing: bool, quick: bool, out: Path) -> str:
+def render(rng: np.random.Generator, failing: bool, out: Path) -> str:
     """One scene: `out`.jpg is the picture, `out`.png the mask of its tangle, `out`.json says where the nozzle is.
 
     A failing scene is shot again without its tangle (`out`.twin.jpg): it shows what can be seen of the tangle, and
@@ -139,12 +136,12 @@ def render(rng: np.random.Generator, failing: bool, quick: bool, out: Path) -> s
         add_toolhead(rng, tip)
     add_light_and_camera(rng, width, height)
     out.with_suffix(".json").write_text(json.dumps({"nozzle": None if tip is None else in_picture(tip)}) + "\n")
-    shoot(str(out.with_suffix(".jpg")), 4, "JPEG", quick)
+    shoot(str(out.with_suffix(".jpg")), 4, "JPEG")
     if tangle is None:
         Image.new("L", (width, height)).save(out.with_suffix(".png"))
         return f"good {kind}"
     tangle.hide_render = True
-    shoot(str(out.with_suffix(".twin.jpg")), 4, "JPEG", quick)
+    shoot(str(out.with_suffix(".twin.jpg")), 4, "JPEG")
     tangle.hide_render = False
     black, white = flat(0.0), flat(1.0)
     for thing in bpy.context.collection.objects:

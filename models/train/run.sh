@@ -15,8 +15,8 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 python=$work/venv/bin/python
 render_python=$work/venv-render/bin/python
-samples=15000
-more_samples=45000
+samples=30000
+more_samples=90000
 # Threads that wait must not spin: other work on the machine would slow training down several times over.
 export OMP_WAIT_POLICY=passive
 # Memory that was freed is kept for the next step: handing it back and having it zeroed anew takes as long as the convolutions.
@@ -54,12 +54,9 @@ render() { # NAME COUNT [FLAGS]
   touch "$work/renders/$name.done"
 }
 
-# The features' first three stages stay as they are at first, then everything learns.
-train() { # free|all ARTIFACT [FLAGS]
-  local failing=$1 artifact=$2
-  shift 2
-  "$python" "$here/train.py" "$data" "$artifact" --failing-from "$failing" --renders "$work/renders/train" "$@" |
-    tee "${artifact%.pt}.log"
+train() { # free|all
+  "$python" "$here/train.py" "$data" "$work/$1.pt" --failing-from "$1" --samples "$samples" \
+    --renders "$work/renders/train" | tee "$work/train-$1.log"
 }
 
 assess() { # MODEL ROWS
@@ -75,9 +72,20 @@ chosen() {
   "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json"
 }
 
+# The chosen training goes on twice, with samples that it has not seen: as before, and with all stages learning.
+# The mean of the three ships: each errs in its own places.
+further() { # NAME FROZEN
+  "$python" "$here/train.py" "$data" "$work/$1.pt" --failing-from "$(chosen)" --start "$work/$(chosen).pt" --frozen "$2" \
+    --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-$1.log"
+}
+
+mean() {
+  "$python" "$here/mean.py" "$work/mean.pt" "$work"/{"$(chosen)",late,whole}.pt
+}
+
 ship() {
-  "$python" "$here/export.py" "$data" "$work/$(chosen).pt" "$models/strandwatch-s.onnx" \
-    --int8 "$models/strandwatch-s.int8.onnx" --failing-from "$(chosen)" --temper-by "$work/$(chosen).rows"
+  "$python" "$here/export.py" "$data" "$work/mean.pt" "$models/strandwatch-s.onnx" \
+    --int8 "$models/strandwatch-s.int8.onnx" --failing-from "$(chosen)" --temper-by "$work/mean.rows"
 }
 
 publish() {
@@ -95,18 +103,21 @@ stage "$work/venv-render.done" "$here/requirements-render.txt" -- \
   environment "$work/venv-render" "$here/requirements-render.txt" "$work/venv-render.done"
 mkdir -p "$work/renders"
 rendering=("$here"/{render_scene,render_things}.py)
-stage "$work/renders/train.done" "${rendering[@]}" -- render train 800
+stage "$work/renders/train.done" "${rendering[@]}" -- render train 1200
 stage "$work/renders/held-out.done" "${rendering[@]}" -- render held-out 240 --held-out
 for set in free all; do
-  stage "$work/$set-first.pt" "${learning[@]}" "$work/renders/train.done" -- \
-    train "$set" "$work/$set-first.pt" --samples "$samples" --frozen 3 --rate 1e-3
-  stage "$work/$set.pt" "$work/$set-first.pt" -- \
-    train "$set" "$work/$set.pt" --start "$work/$set-first.pt" --first "$samples" --samples "$more_samples" --frozen 0 --rate 8e-4
+  stage "$work/$set.pt" "${learning[@]}" "$work/renders/train.done" -- train "$set"
   stage "$work/$set.onnx" "$work/$set.pt" "$here/export.py" -- "$python" "$here/export.py" "$data" "$work/$set.pt" "$work/$set.onnx"
   stage "$work/$set.rows" "$work/$set.onnx" "${measuring[@]}" -- assess "$work/$set.onnx" "$work/$set.rows"
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
-stage "$models/strandwatch-s.int8.onnx" "$work/choice.json" "$here"/{export,calibrate}.py -- ship
+stage "$work/late.pt" "$work/choice.json" -- further late 3
+stage "$work/whole.pt" "$work/choice.json" -- further whole 0
+stage "$work/mean.pt" "$work/late.pt" "$work/whole.pt" "$here/mean.py" -- mean
+stage "$work/mean.onnx" "$work/mean.pt" "$here/export.py" -- \
+  "$python" "$here/export.py" "$data" "$work/mean.pt" "$work/mean.onnx"
+stage "$work/mean.rows" "$work/mean.onnx" "${measuring[@]}" -- assess "$work/mean.onnx" "$work/mean.rows"
+stage "$models/strandwatch-s.int8.onnx" "$work/mean.rows" "$here"/{export,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"

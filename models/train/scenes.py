@@ -14,17 +14,12 @@ import strands
 
 @dataclass
 class Scene:
-    """A drawn or rendered frame, where its tangles are (0..1), and its name if it has one.
-
-    Rendered tangles have more: where nothing is seen of them, their strands (0..255), and the frame without them.
-    """
+    """A drawn or rendered frame, where its tangles are (0..1), its name if it has one, and where nothing is seen of them."""
 
     frame: np.ndarray
     tangle: np.ndarray
     name: str = ""
     hidden: np.ndarray | None = None
-    strands: np.ndarray | None = None
-    twin: np.ndarray | None = None
 
     @property
     def failing(self) -> bool:

@@ -75,7 +75,6 @@ def train(
     frozen: int,
     start: Path | None,
     renders: Path | None,
-    rendered: float,
     rate: float,
     first: int,
     workers: int,
@@ -85,8 +84,7 @@ def train(
 
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    pictures = data.training(data.load(data_dir), failing_from)
-    composer = Composer(pictures, load_renders(renders, twins=True) if renders else [], rendered)
+    composer = Composer(data.training(data.load(data_dir), failing_from), load_renders(renders, twins=True) if renders else [])
     model = network.pretrained().to(device, memory_format=torch.channels_last)
     if start:
         model.load_state_dict(torch.load(start, map_location=device))
@@ -141,13 +139,12 @@ def main() -> None:
     parser.add_argument("--frozen", type=int, default=3, help="stages of the features that stay as they are")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--renders", type=Path, help="folder of rendered training scenes")
-    parser.add_argument("--rendered", type=float, default=0.35, help="which part of the samples is rendered")
     parser.add_argument("--first", type=int, default=0, help="number of the first sample")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes that compose samples")
     a = parser.parse_args()
     torch.set_num_threads(2)
-    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.rendered, a.rate, a.first, a.workers)
+    train(a.data, a.out, a.failing_from, a.samples, a.frozen, a.start, a.renders, a.rate, a.first, a.workers)
 
 
 if __name__ == "__main__":
