@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | this print before anything was extruded | at most 3 | no strand of *this* print can be there |
 //! | earlier prints that ended well | at most 6 | they ended well |
+//! | what people dismissed in earlier prints that then ended well | at most 3, and fading | they looked; but it may have been that print's own look, where the next may fail |
 //! | this print's good frames so far | never; it only makes clean cells count more | a failure from the first frame on must not excuse itself |
 //!
 //! So a cable that scores 0.9 is worth 0.3, a tangle next to it counts in full, and one that saturates the model counts
@@ -18,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::statistic::positions;
 use super::view::ViewReference;
 use crate::core::types::FailureMap;
 
@@ -27,6 +29,8 @@ const USUAL: f32 = -1.386_294_4;
 const MOST_EARLY: f32 = 3.0;
 /// Earlier prints may.
 const MOST_SETTLED: f32 = 6.0;
+/// What people dismissed may.
+const MOST_DISMISSED: f32 = 3.0;
 /// After so many seconds a source is half trusted.
 const EARLY_HALF_S: f32 = 20.0;
 const SETTLED_HALF_S: f32 = 900.0;
@@ -37,6 +41,8 @@ const LEARN_EVERY_MS: u64 = 10_000;
 const LEAST_KEPT_S: f32 = 600.0;
 /// Earlier prints weigh as much as this many seconds, so that what has changed since is learned.
 const SETTLED_WEIGHT_S: f32 = 20.0 * 3_600.0;
+/// After so much good printing half of what was dismissed is forgotten, seconds.
+const DISMISSED_HALF_S: f32 = 50.0 * 3_600.0;
 /// What lies above a mean weighs so many times as much as what lies below.
 const LEAN: f32 = 9.0;
 /// Probabilities are taken to lie this far from 0 and 1, which bounds what a clean cell can count for.
@@ -74,6 +80,9 @@ pub struct Clutter {
     pub grid: Grid,
     /// Mean log-odds of each cell, in hundredths.
     pub log_odds: Vec<i16>,
+    /// What people dismissed, each cell's log-odds in hundredths; empty while they dismissed nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dismissed: Vec<i16>,
     /// Good printing that it was learned from, seconds; at most what earlier prints may weigh.
     pub seconds: f32,
     /// Prints that it was learned from.
@@ -85,12 +94,13 @@ pub struct Clutter {
 impl Clutter {
     /// By how many log-odds each cell is discounted, 0 where it is not.
     pub fn discounts(&self) -> Vec<f32> {
-        let trust = trust(self.seconds, SETTLED_HALF_S);
-        let discount = |log_odds: &i16| {
-            let excess = f32::from(*log_odds) / 100.0 - USUAL;
-            (trust * excess).clamp(0.0, MOST_SETTLED)
-        };
-        self.log_odds.iter().map(discount).collect()
+        (0..self.log_odds.len()).map(|cell| self.discount(cell)).collect()
+    }
+
+    fn discount(&self, cell: usize) -> f32 {
+        let excess = |of: &[i16]| of.get(cell).map_or(0.0, |&c| f32::from(c) / 100.0 - USUAL);
+        let usual = trust(self.seconds, SETTLED_HALF_S) * excess(&self.log_odds);
+        usual.min(MOST_SETTLED).max(excess(&self.dismissed).min(MOST_DISMISSED)).max(0.0)
     }
 }
 
@@ -122,6 +132,9 @@ pub struct Background {
     settled: Option<Clutter>,
     early: Mean,
     print: Mean,
+    /// What people dismissed in this print, log-odds; empty while they dismissed nothing.
+    #[serde(default)]
+    dismissed: Vec<f32>,
     learned_ms: Option<u64>,
 }
 
@@ -153,6 +166,20 @@ impl Background {
         self.learned_ms = None;
     }
 
+    /// People looked: what this frame shows in the cells that `holds` names by row and column is harmless.
+    pub fn dismiss(&mut self, map: &FailureMap, holds: impl Fn(u16, u16) -> bool) {
+        if self.grid != Grid::of(map, &self.grid.model) {
+            return;
+        }
+        self.dismissed.resize(map.cells.len(), USUAL);
+        let cells = positions(map).zip(&map.cells).zip(&mut self.dismissed);
+        for (((row, column), &p), dismissed) in cells {
+            if holds(row, column) {
+                *dismissed = dismissed.max(log_odds(p));
+            }
+        }
+    }
+
     /// Takes in a frame from before anything was extruded. Says whether it changed anything.
     pub fn learn_early(&mut self, at_ms: u64, map: &FailureMap, model: &str) -> bool {
         let seconds = self.stands_for(at_ms, map, model);
@@ -177,6 +204,7 @@ impl Background {
             self.grid = Grid::of(map, model);
             self.early = Mean::default();
             self.print = Mean::default();
+            self.dismissed = Vec::new();
             self.learned_ms = None;
             if self.settled.as_ref().is_some_and(|settled| settled.grid != self.grid) {
                 self.settled = None;
@@ -211,7 +239,16 @@ impl Background {
             lean_towards(&mut mean, new, weight);
             (mean * 100.0).round() as i16
         };
+        let kept = DISMISSED_HALF_S / (DISMISSED_HALF_S + self.print.seconds);
+        let dismissed = |cell: usize| {
+            let before = before.dismissed.get(cell).map_or(USUAL, |&c| f32::from(c) / 100.0);
+            let faded = USUAL + (before - USUAL) * kept;
+            let now = self.dismissed.get(cell).copied().unwrap_or(USUAL);
+            (faded.max(now) * 100.0).round() as i16
+        };
+        let any = !(self.dismissed.is_empty() && before.dismissed.is_empty());
         let settled = Clutter {
+            dismissed: (0..if any { before.log_odds.len() } else { 0 }).map(dismissed).collect(),
             log_odds: before.log_odds.iter().zip(&self.print.log_odds).map(mix).collect(),
             seconds: (before.seconds + self.print.seconds).min(SETTLED_WEIGHT_S).round(),
             prints: before.prints.saturating_add(1),
@@ -223,21 +260,21 @@ impl Background {
 
     /// By what each cell's odds are multiplied; empty when nothing is known of these cells.
     pub fn odds_factors(&self, map: &FailureMap, model: &str) -> Vec<f32> {
-        let settled = self.settled.as_ref().filter(|settled| settled.grid.is_of(map, model));
+        let known = self.settled.as_ref().filter(|settled| settled.grid.is_of(map, model));
         let ours = self.grid.is_of(map, model);
-        if settled.is_none() && !ours {
+        if known.is_none() && !ours {
             return Vec::new();
         }
         let early_trust = trust(self.early.seconds, EARLY_HALF_S);
-        let settled_trust = settled.map_or(0.0, |settled| trust(settled.seconds, SETTLED_HALF_S));
+        let settled_trust = known.map_or(0.0, |known| trust(known.seconds, SETTLED_HALF_S));
         let clean_trust = settled_trust.max(trust(self.print.seconds, PRINT_HALF_S));
         let shift = |cell: usize| {
             let of = |mean: &Mean| mean.log_odds.get(cell).copied().filter(|_| ours);
             let early = of(&self.early);
-            let settled = settled.and_then(|s| s.log_odds.get(cell)).map(|&c| f32::from(c) / 100.0);
-            let excess = |known: Option<f32>| known.map_or(0.0, |mean| mean - USUAL);
+            let settled = known.and_then(|s| s.log_odds.get(cell)).map(|&c| f32::from(c) / 100.0);
+            let excess = |mean: Option<f32>| mean.map_or(0.0, |mean| mean - USUAL);
             let discount = (early_trust * excess(early)).min(MOST_EARLY);
-            let discount = discount.max((settled_trust * excess(settled)).min(MOST_SETTLED));
+            let discount = discount.max(known.map_or(0.0, |known| known.discount(cell)));
             if discount > 0.0 {
                 return -discount;
             }

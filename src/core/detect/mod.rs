@@ -120,6 +120,8 @@ pub struct Detector {
     limits: Option<Limits>,
     /// An alert was raised in this print that nobody has looked at.
     doubted: bool,
+    /// A part of this print has failed.
+    failed: bool,
 }
 
 impl Detector {
@@ -134,6 +136,7 @@ impl Detector {
     pub fn new_print(&mut self) {
         self.forget();
         self.dismissed = Region::default();
+        self.failed = false;
         self.background.new_print();
         self.lenses = None;
     }
@@ -157,6 +160,13 @@ impl Detector {
             self.dismissed.add_hot_cells(&seen, floor);
             self.lenses = None;
         }
+    }
+
+    /// People said that what is dismissed is no failure: what `score` shows there counts for less in later prints too, if
+    /// this one ends well.
+    pub fn pardon(&mut self, score: &FrameScore) {
+        let dismissed = &self.dismissed;
+        self.background.dismiss(&score.map, |row, column| dismissed.holds(row, column));
     }
 
     /// Frames did not count for a while (a pause, a blind camera): what comes next stands for no time yet.
@@ -192,16 +202,18 @@ impl Detector {
         self.lenses.as_ref().map_or_else(|| map.clone(), |lenses| lenses.informed.applied(map))
     }
 
-    /// For the rest of this print these cells count for nothing; the evidence that they gave goes.
+    /// Something failed here and the print goes on without it: for the rest of this print these cells count for nothing,
+    /// the evidence that they gave goes, and nothing is learned of what this print shows.
     pub fn give_up(&mut self, cells: impl IntoIterator<Item = (u16, u16)>) {
         self.dismissed.extend(cells);
         self.lenses = None;
+        self.failed = true;
         self.forget();
     }
 
     /// The print ended well: what it showed is what fine prints show here. `None` when nothing was learned.
     pub fn settle(&mut self) -> Option<&Clutter> {
-        if self.doubted {
+        if self.doubted || self.failed {
             return None;
         }
         self.lenses = None;

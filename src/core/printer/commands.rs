@@ -170,7 +170,7 @@ impl Printer {
 
     fn dismiss_incident(&mut self, now: Now, incident: String, by: Vec<String>) {
         for camera in self.cameras.values_mut() {
-            camera.dismiss();
+            camera.pardon();
         }
         self.drop_policy_actions();
         self.incident = None;

@@ -2,10 +2,10 @@
 
 use super::scenario::{Scenario, frame, name};
 use crate::core::contract::{Output, Setup};
-use crate::core::detect::clutter::Clutter;
+use crate::core::detect::clutter::{Background, Clutter};
 use crate::core::detect::evidence::FalseAlarms;
 use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
-use crate::core::types::{Calibration, FrameScore, ModelFacts, PrintState, ScoreRule};
+use crate::core::types::{Calibration, FailureMap, FrameScore, ModelFacts, PrintState, ScoreRule};
 
 /// The shipped model's table, roughly, and a map of 4×4.
 fn shipped() -> ModelFacts {
@@ -153,6 +153,54 @@ fn a_print_that_did_not_end_well_or_was_alerted_of_teaches_nothing_unless_people
     let mut dismissed = alerted();
     dismissed.ask("household", "dismiss", serde_json::json!({}));
     assert_eq!(end(&mut dismissed, PrintState::Complete), 1);
+}
+
+/// A reflection that shows in one light only: too seldom to be learned from how the camera's view usually is.
+#[test]
+fn what_people_dismissed_alerts_no_more_in_later_prints_but_a_tangle_there_does() {
+    let clean = frame(0.02, 1, 1);
+    let reflection = || frame(0.8, 1, 1);
+    let print_with_reflection = |scenario: &mut Scenario| {
+        begin(scenario, &clean);
+        scenario.frames(clean.clone()).for_secs(3 * 3_600).frames(reflection()).for_secs(120);
+        scenario.event_names().contains(&"alert")
+    };
+    for tangle in [frame(0.99, 1, 1), and(&reflection(), &frame(0.9, 2, 2))] {
+        let mut scenario = printer(|setup| {
+            setup.printers.get_mut(&name("voron")).unwrap().act.armed = false;
+        });
+        good_print(&mut scenario, &clean, 3);
+        assert!(print_with_reflection(&mut scenario));
+        scenario.ask("household", "dismiss", serde_json::json!({}));
+        scenario.frames(clean.clone()).for_secs(3_600).print_state(PrintState::Complete).wait(600);
+        assert!(!print_with_reflection(&mut scenario), "{:?}", scenario.event_names());
+        scenario.frames(tangle).for_secs(120);
+        assert!(scenario.event_names().contains(&"alert"));
+    }
+}
+
+#[test]
+fn what_people_dismissed_is_forgotten_by_halves() {
+    let map = |p: f32| FailureMap { cells: vec![p; 16], ..frame(0.0, 0, 0).map };
+    let mut background = Background::default();
+    let mut at_ms = 0;
+    let mut after_print = |dismissed: bool| {
+        background.new_print();
+        for _ in 0..720 {
+            at_ms += 10_000;
+            background.learn(at_ms, &map(0.02), "m");
+        }
+        if dismissed {
+            background.dismiss(&map(0.8), |row, _| row == 1);
+        }
+        background.settle(None).unwrap().discounts()
+    };
+    assert_eq!(after_print(false), [0.0; 16]);
+    let told = after_print(true);
+    assert!(told[0] == 0.0 && (2.0..3.0).contains(&told[4]), "{told:?}");
+    // Fifty hours.
+    let faded = (0..25).map(|_| after_print(false)).last().unwrap();
+    assert!((0.3..0.6).contains(&(faded[4] / told[4])), "{faded:?}");
 }
 
 #[test]

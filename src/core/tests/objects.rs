@@ -2,8 +2,9 @@
 
 use super::scenario::{ATTEMPTS, CONFIRM_S, Scenario, VETO_S, frame, name};
 use crate::core::command::ActionChoice;
+use crate::core::contract::Output;
 use crate::core::geometry::BedView;
-use crate::core::types::{FrameScore, Objects, PrintObject, PrinterAction};
+use crate::core::types::{FrameScore, Objects, PrintObject, PrintState, PrinterAction};
 
 /// The bed fills the picture: its left front corner is at the bottom left.
 const BED: BedView = BedView {
@@ -63,6 +64,18 @@ fn the_object_whose_footprint_alone_holds_the_evidence_is_named_and_excluded() {
     scenario.frames(frame(0.9, 1, 3)).for_secs(40);
     assert!(scenario.event_names().contains(&"alert"), "the other one fails as well");
     assert_eq!(scenario.incident()["object"], serde_json::Value::Null, "it is the last one");
+}
+
+#[test]
+fn a_print_that_went_on_without_a_failed_object_is_no_example_of_a_good_one() {
+    let mut scenario = printing(Some(BED));
+    scenario.score(0.9).for_secs(40 + VETO_S).answer_action(Ok(()));
+    scenario.report(|status| {
+        status.objects.as_mut().unwrap().excluded = vec!["left".to_owned()];
+    });
+    scenario.forget().score(0.9).for_secs(3_600).print_state(PrintState::Complete);
+    assert!(scenario.event_names().contains(&"print_ended"));
+    assert!(!scenario.fresh().any(|output| matches!(output, Output::Learned { .. })));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn what_is_known_to_be_clutter_is_tinted_and_what_is_clean_is_not() {
     let grid = Grid { model: "m".into(), columns: 2, rows: 1, content: [0.0, 0.0, 1.0, 1.0] };
     // Log-odds in hundredths: a cable on the left, nothing on the right.
     let log_odds = vec![300, -400];
-    let clutter = Clutter { grid, log_odds, seconds: 36_000.0, prints: 3, view: None };
+    let clutter = Clutter { grid, log_odds, seconds: 36_000.0, prints: 3, ..Clutter::default() };
     let frame = models::picture(640, 480, [0.0; 4]);
     let notes = Notes { clutter: Some(&clutter), ..NOTES };
     let drawn = annotate::annotate(&frame, &score(0.0), &notes).unwrap();
