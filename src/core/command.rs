@@ -212,7 +212,7 @@ pub const COMMANDS: &[CommandRow] = &[
         args: &[],
         right: Right::Vote,
         moves: false,
-        doc: "Votes that the open incident is none; holds for that region and this print.",
+        doc: "Votes that the open incident is none: what shows there counts for nothing in this print, and for less in later ones if it ends well.",
         button: Some(Button::new("Dismiss failure", "mdi:check-circle")),
         build: |_| Ok(Command::Dismiss),
     },

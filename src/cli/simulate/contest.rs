@@ -122,7 +122,8 @@ impl<'a> Workload<'a> {
         Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
     }
 
-    /// The evidence rule that alerts at a sum of `threshold`, whatever was measured for the model.
+    /// The evidence rule that alerts at a sum of `threshold`, whatever was measured for the model. Nothing acts: a pause
+    /// brings people, and so spares alerts.
     pub fn evidence_at(&self, threshold: f64) -> Entry {
         let correlation_ms = self.judgement.watch.detect.correlation_ms;
         let at_one = FalseAlarms {
@@ -131,7 +132,9 @@ impl<'a> Workload<'a> {
             correlation_ms,
         };
         let model = ModelFacts { false_alarms: Some(at_one), ..self.model.clone() };
-        let asked = Workload { model: &model, scripts: self.scripts.clone(), ..*self };
+        let mut judgement = self.judgement;
+        judgement.act.armed = false;
+        let asked = Workload { model: &model, judgement, scripts: self.scripts.clone(), ..*self };
         let setting = format!("threshold {threshold}");
         Entry { asked_per_100h: None, setting, ..asked.evidence(1.0) }
     }

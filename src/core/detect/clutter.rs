@@ -19,7 +19,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::statistic::positions;
 use super::view::ViewReference;
 use crate::core::types::FailureMap;
 
@@ -41,8 +40,8 @@ const LEARN_EVERY_MS: u64 = 10_000;
 const LEAST_KEPT_S: f32 = 600.0;
 /// Earlier prints weigh as much as this many seconds, so that what has changed since is learned.
 const SETTLED_WEIGHT_S: f32 = 20.0 * 3_600.0;
-/// After so much good printing half of what was dismissed is forgotten, seconds.
-const DISMISSED_HALF_S: f32 = 50.0 * 3_600.0;
+/// What was dismissed fades by a factor of e in about so much good printing, seconds.
+const DISMISSED_FADES_S: f32 = 50.0 * 3_600.0;
 /// What lies above a mean weighs so many times as much as what lies below.
 const LEAN: f32 = 9.0;
 /// Probabilities are taken to lie this far from 0 and 1, which bounds what a clean cell can count for.
@@ -166,16 +165,15 @@ impl Background {
         self.learned_ms = None;
     }
 
-    /// People looked: what this frame shows in the cells that `holds` names by row and column is harmless.
-    pub fn dismiss(&mut self, map: &FailureMap, holds: impl Fn(u16, u16) -> bool) {
+    /// People looked: what this frame shows is harmless, in the cells of which `dismissed` says so.
+    pub fn dismiss(&mut self, map: &FailureMap, dismissed: impl Iterator<Item = bool>) {
         if self.grid != Grid::of(map, &self.grid.model) {
             return;
         }
         self.dismissed.resize(map.cells.len(), USUAL);
-        let cells = positions(map).zip(&map.cells).zip(&mut self.dismissed);
-        for (((row, column), &p), dismissed) in cells {
-            if holds(row, column) {
-                *dismissed = dismissed.max(log_odds(p));
+        for ((known, &p), dismissed) in self.dismissed.iter_mut().zip(&map.cells).zip(dismissed) {
+            if dismissed {
+                *known = known.max(log_odds(p));
             }
         }
     }
@@ -239,7 +237,7 @@ impl Background {
             lean_towards(&mut mean, new, weight);
             (mean * 100.0).round() as i16
         };
-        let kept = DISMISSED_HALF_S / (DISMISSED_HALF_S + self.print.seconds);
+        let kept = DISMISSED_FADES_S / (DISMISSED_FADES_S + self.print.seconds);
         let dismissed = |cell: usize| {
             let before = before.dismissed.get(cell).map_or(USUAL, |&c| f32::from(c) / 100.0);
             let faded = USUAL + (before - USUAL) * kept;

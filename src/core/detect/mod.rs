@@ -165,8 +165,9 @@ impl Detector {
     /// People said that what is dismissed is no failure: what `score` shows there counts for less in later prints too, if
     /// this one ends well.
     pub fn pardon(&mut self, score: &FrameScore) {
-        let dismissed = &self.dismissed;
-        self.background.dismiss(&score.map, |row, column| dismissed.holds(row, column));
+        let dismissed =
+            positions(&score.map).map(|(row, column)| self.dismissed.holds(row, column));
+        self.background.dismiss(&score.map, dismissed);
     }
 
     /// Frames did not count for a while (a pause, a blind camera): what comes next stands for no time yet.
