@@ -13,9 +13,9 @@
 //! | what people dismissed in earlier prints that then ended well | at most 3, and fading | they looked; but it may have been that print's own look, where the next may fail |
 //! | this print's good frames so far | never; it only makes clean cells count more | a failure from the first frame on must not excuse itself |
 //!
-//! So a cable that scores 0.9 is worth 0.3, a tangle next to it counts in full, and one that saturates the model counts
-//! even where a cable lies. Nothing is learned while anything is suspected, while paused, or after an alert until people
-//! have looked. Everything is forgotten when the view moves, or another model or picture size is in use.
+//! So a cable that scores 0.9 is worth 0.3, a tangle next to it counts in full, and one that saturates the model even
+//! where a cable lies. Nothing is learned while anything is suspected, while paused, or after an alert until people have
+//! looked. All is forgotten when the view moves, or another model or picture size is in use.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +26,8 @@ use crate::core::types::FailureMap;
 const USUAL: f32 = -1.386_294_4;
 /// Frames before the first extrusion may discount a cell by this many log-odds.
 const MOST_EARLY: f32 = 3.0;
-/// Earlier prints may.
+/// Earlier prints, and what people dismissed in them, may.
 const MOST_SETTLED: f32 = 6.0;
-/// What people dismissed may.
 const MOST_DISMISSED: f32 = 3.0;
 /// After so many seconds a source is half trusted.
 const EARLY_HALF_S: f32 = 20.0;
@@ -40,7 +39,7 @@ const LEARN_EVERY_MS: u64 = 10_000;
 const LEAST_KEPT_S: f32 = 600.0;
 /// Earlier prints weigh as much as this many seconds, so that what has changed since is learned.
 const SETTLED_WEIGHT_S: f32 = 20.0 * 3_600.0;
-/// What was dismissed fades by a factor of e in about so much good printing, seconds.
+/// What was dismissed fades towards what is shown, by a factor of e in about so much good printing, seconds.
 const DISMISSED_FADES_S: f32 = 50.0 * 3_600.0;
 /// What lies above a mean weighs so many times as much as what lies below.
 const LEAN: f32 = 9.0;
@@ -97,7 +96,7 @@ impl Clutter {
     }
 
     fn discount(&self, cell: usize) -> f32 {
-        let excess = |of: &[i16]| of.get(cell).map_or(0.0, |&c| f32::from(c) / 100.0 - USUAL);
+        let excess = |of: &[i16]| of.get(cell).map_or(0.0, |kept| in_log_odds(kept) - USUAL);
         let usual = trust(self.seconds, SETTLED_HALF_S) * excess(&self.log_odds);
         usual.min(MOST_SETTLED).max(excess(&self.dismissed).min(MOST_DISMISSED)).max(0.0)
     }
@@ -153,7 +152,7 @@ impl Background {
         *self = Self::new(self.settled.take());
     }
 
-    /// The view moved: nothing of it is where it was. Says whether that was news to what is kept.
+    /// The view moved: nothing of it is where it was. Says whether that was news.
     pub fn forget(&mut self) -> bool {
         let kept = self.settled.is_some();
         *self = Self::default();
@@ -170,11 +169,10 @@ impl Background {
         if self.grid != Grid::of(map, &self.grid.model) {
             return;
         }
-        self.dismissed.resize(map.cells.len(), USUAL);
-        for ((known, &p), dismissed) in self.dismissed.iter_mut().zip(&map.cells).zip(dismissed) {
-            if dismissed {
-                *known = known.max(log_odds(p));
-            }
+        self.dismissed.resize(map.cells.len(), log_odds(0.0));
+        let cells = self.dismissed.iter_mut().zip(&map.cells).zip(dismissed);
+        for ((known, &p), _) in cells.filter(|(_, told)| *told) {
+            *known = known.max(log_odds(p));
         }
     }
 
@@ -238,15 +236,22 @@ impl Background {
             (mean * 100.0).round() as i16
         };
         let kept = DISMISSED_FADES_S / (DISMISSED_FADES_S + self.print.seconds);
-        let dismissed = |cell: usize| {
-            let before = before.dismissed.get(cell).map_or(USUAL, |&c| f32::from(c) / 100.0);
-            let faded = USUAL + (before - USUAL) * kept;
-            let now = self.dismissed.get(cell).copied().unwrap_or(USUAL);
+        let dismissed = |(cell, &shown): (usize, &f32)| {
+            let before = before.dismissed.get(cell).map_or(shown, in_log_odds);
+            let faded = shown + (before - shown) * kept;
+            let now = self.dismissed.get(cell).copied().unwrap_or(faded);
             (faded.max(now) * 100.0).round() as i16
         };
         let any = !(self.dismissed.is_empty() && before.dismissed.is_empty());
         let settled = Clutter {
-            dismissed: (0..if any { before.log_odds.len() } else { 0 }).map(dismissed).collect(),
+            dismissed: self
+                .print
+                .log_odds
+                .iter()
+                .enumerate()
+                .filter(|_| any)
+                .map(dismissed)
+                .collect(),
             log_odds: before.log_odds.iter().zip(&self.print.log_odds).map(mix).collect(),
             seconds: (before.seconds + self.print.seconds).min(SETTLED_WEIGHT_S).round(),
             prints: before.prints.saturating_add(1),
@@ -269,7 +274,7 @@ impl Background {
         let shift = |cell: usize| {
             let of = |mean: &Mean| mean.log_odds.get(cell).copied().filter(|_| ours);
             let early = of(&self.early);
-            let settled = known.and_then(|s| s.log_odds.get(cell)).map(|&c| f32::from(c) / 100.0);
+            let settled = known.and_then(|known| known.log_odds.get(cell)).map(in_log_odds);
             let excess = |mean: Option<f32>| mean.map_or(0.0, |mean| mean - USUAL);
             let discount = (early_trust * excess(early)).min(MOST_EARLY);
             let discount = discount.max(known.map_or(0.0, |known| known.discount(cell)));
@@ -277,7 +282,9 @@ impl Background {
                 return -discount;
             }
             // Clean only where nobody ever saw anything.
-            let most = [early, settled, of(&self.print)].into_iter().flatten().reduce(f32::max);
+            let told = known.and_then(|known| known.dismissed.get(cell)).map(in_log_odds);
+            let most = [early, settled, of(&self.print), told].into_iter().flatten();
+            let most = most.reduce(f32::max);
             (clean_trust * most.map_or(0.0, |most| USUAL - most)).max(0.0)
         };
         (0..map.cells.len()).map(|cell| shift(cell).exp()).collect()
@@ -290,6 +297,10 @@ fn lean_towards(mean: &mut f32, value: f32, weight: f32) {
     *mean += (value - *mean) * (weight * lean).min(1.0);
 }
 
+fn in_log_odds(hundredths: &i16) -> f32 {
+    f32::from(*hundredths) / 100.0
+}
+
 fn trust(seconds: f32, half_s: f32) -> f32 {
     seconds / (seconds + half_s)
 }
@@ -299,8 +310,7 @@ fn log_odds(p: f32) -> f32 {
     (p / (1.0 - p)).ln()
 }
 
-/// The probability `p`, its odds multiplied by `factor`. A discounted cell never counts as more than nearly certain, or
-/// no discount could touch it.
+/// `p` with its odds multiplied by `factor`; a discounted cell is nearly certain at most, or no discount could touch it.
 pub fn with_odds(p: f32, factor: f32) -> f32 {
     if factor == 1.0 {
         return p;
@@ -321,7 +331,6 @@ mod tests {
     /// What `background` makes of cells that score so.
     fn seen(background: &Background, cells: &[f32]) -> Vec<f32> {
         let factors = background.odds_factors(&map(cells), "m");
-        assert_eq!(factors.len(), cells.len());
         cells.iter().zip(factors).map(|(&p, factor)| with_odds(p, factor)).collect()
     }
 
