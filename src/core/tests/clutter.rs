@@ -198,9 +198,10 @@ fn what_people_dismissed_fades() {
     assert_eq!(after_print(false), [0.0; 16]);
     let told = after_print(true);
     assert!(told[0] == 0.0 && (2.0..3.0).contains(&told[4]), "{told:?}");
-    // Fifty hours.
-    let faded = (0..25).map(|_| after_print(false)).last().unwrap();
-    assert!((0.3..0.45).contains(&(faded[4] / told[4])), "{faded:?}");
+    let mut after_hours = |hours: u64| (0..hours / 2).map(|_| after_print(false)).last().unwrap();
+    let faded = after_hours(10);
+    assert!((0.5..0.8).contains(&(faded[4] / told[4])), "{faded:?}");
+    assert_eq!(after_hours(40), [0.0; 16]);
 }
 
 #[test]
