@@ -237,8 +237,8 @@ impl Background {
         };
         let kept = DISMISSED_FADES_S / (DISMISSED_FADES_S + self.print.seconds);
         let dismissed = |(cell, &shown): (usize, &f32)| {
-            let before = before.dismissed.get(cell).map_or(shown, in_log_odds);
-            let faded = shown + (before - shown) * kept;
+            let before = before.dismissed.get(cell).map_or(log_odds(0.0), in_log_odds);
+            let faded = before - (before - shown).max(0.0) * (1.0 - kept);
             let now = self.dismissed.get(cell).copied().unwrap_or(faded);
             (faded.max(now) * 100.0).round() as i16
         };
