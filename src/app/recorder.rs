@@ -43,6 +43,8 @@ struct Track {
     journal: Option<PrintJournal>,
     trace: VecDeque<Moment>,
     incident: Option<Incident>,
+    /// One that has cleared: people may still answer.
+    cleared: Option<Incident>,
 }
 
 /// Every print's recorder.
@@ -119,7 +121,14 @@ impl Recorder {
             }
             return;
         }
+        if let EventKind::Dismissed { incident, .. } | EventKind::Confirmed { incident, .. } =
+            &event.kind
+            && let Some(answered) = track.cleared.take_if(|known| known.incident == *incident)
+        {
+            track.incident = Some(answered);
+        }
         if let EventKind::Alert { incident, .. } = &event.kind {
+            track.cleared = None;
             track.incident = Some(Incident {
                 incident: incident.clone(),
                 printer: name.to_string(),
@@ -139,10 +148,11 @@ impl Recorder {
             incident.events.push(event.clone());
             self.evidence.keep_facts(&incident.incident, incident);
         }
-        if over {
-            track.incident = None;
+        if over && let Some(known) = track.incident.take() {
+            track.cleared = Some(known);
         }
         if let EventKind::PrintEnded { .. } = event.kind {
+            track.cleared = None;
             track.journal = None;
             track.trace.clear();
         }
@@ -268,5 +278,19 @@ mod tests {
         let trace = facts["trace"].as_array().unwrap();
         let scores: Vec<f64> = trace.iter().filter_map(|moment| moment[1].as_f64()).collect();
         assert!(scores.first() < Some(&0.1) && scores.last() > Some(&0.9), "{scores:?}");
+    }
+
+    #[test]
+    fn an_answer_to_an_incident_that_had_cleared_is_kept_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scenario = Scenario::in_veto();
+        scenario.score(0.0).for_secs(120);
+        scenario.ask("owner", "dismiss", serde_json::json!({}));
+        record(&scenario, folder.path());
+        let text = std::fs::read(folder.path().join("boot-voron-i1/incident.json")).unwrap();
+        let facts: Value = serde_json::from_slice(&text).unwrap();
+        let events = facts["events"].as_array().unwrap().iter();
+        let names: Vec<_> = events.map(|event| event["event_type"].as_str().unwrap()).collect();
+        assert_eq!(names, ["alert", "cleared", "dismissed"]);
     }
 }

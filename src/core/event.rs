@@ -126,7 +126,7 @@ pub enum EventKind {
         /// Whose votes.
         by: Vec<String>,
     },
-    /// Evidence went away by itself, or the print ended.
+    /// Evidence went away by itself (what people say of an alert still counts until the print or another alert), or the print ended.
     Cleared {
         /// The incident.
         incident: String,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::detect::Level;
-use super::types::{Name, ScoredBox};
+use super::types::{FrameScore, Name, ScoredBox};
 
 /// How far an incident has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,8 @@ pub struct Incident {
     pub boxes: Vec<ScoredBox>,
     /// The score of that frame.
     pub score: f32,
+    /// The worst frame of each camera that became suspicious, and what it counted.
+    pub worst: BTreeMap<Name, (f32, FrameScore)>,
 }
 
 /// What the policy looks at.

@@ -238,6 +238,7 @@ impl Core {
             request: id.clone(),
             command_name: admitted.row.name,
             command: admitted.request.command,
+            incident: admitted.request.incident,
         };
         Some(match printer.on_command(now, asked, &mut self.next_id)? {
             Ok(data) => ReplyBody { id: Some(id), status: ReplyStatus::Ok, reason: None, data },

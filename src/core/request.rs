@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::authz::{Grants, Principal};
-use super::command::{CommandRow, FRESHNESS_S, Request, id_of, parse, row, shorten};
+use super::command::{Command, CommandRow, FRESHNESS_S, Request, id_of, parse, row, shorten};
 use super::contract::ReplyBody;
 use super::limit::REQUESTS;
 use super::print::Job;
@@ -80,6 +80,8 @@ pub struct Target<'a> {
     pub job: Option<&'a Job>,
     /// The open incident's id, if there is one.
     pub incident: Option<&'a str>,
+    /// The id of the one that has cleared and may still be answered.
+    pub unanswered: Option<&'a str>,
 }
 
 /// A request that may be carried out.
@@ -156,8 +158,10 @@ fn fresh(now: Now, request: &Request, target: Target<'_>) -> Result<(), String> 
             return Err("stale: issued before this job began".to_owned());
         }
     }
+    let answers = matches!(request.command, Command::Confirm | Command::Dismiss);
+    let meant = [target.incident, target.unanswered.filter(|_| answers)];
     if let Some(wanted) = &request.incident
-        && target.incident != Some(wanted.as_str())
+        && !meant.contains(&Some(wanted.as_str()))
     {
         return Err(format!("that incident ({}) is over", shorten(wanted)));
     }

@@ -150,16 +150,20 @@ impl Detector {
         self.doubted = false;
     }
 
-    /// For the rest of this print, what `score` shows counts for nothing there. `accused` tells that this frame is what
-    /// raised the suspicion, so that its hottest part belongs to the region however faint it is.
-    pub fn dismiss(&mut self, score: &FrameScore, accused: bool) {
-        let seen = self.informed(&score.map);
-        let hottest = seen.cells.iter().copied().fold(0.0, f32::max);
-        let floor = if accused { DISMISSED_FROM.min(hottest / 2.0) } else { DISMISSED_FROM };
-        if hottest > 0.0 {
-            self.dismissed.add_hot_cells(&seen, floor);
-            self.lenses = None;
+    /// For the rest of this print, what these frames show counts for nothing there, and the evidence goes. `accused` are
+    /// what raised suspicions: their hottest part belongs to the region however faint it is.
+    pub fn dismiss(&mut self, accused: &[&FrameScore], last: Option<&FrameScore>) {
+        let accused = accused.iter().map(|score| (self.informed(&score.map), true));
+        let last = last.iter().map(|score| (self.informed(&score.map), false));
+        for (seen, accused) in accused.chain(last).collect::<Vec<_>>() {
+            let hottest = seen.cells.iter().copied().fold(0.0, f32::max);
+            let floor = if accused { DISMISSED_FROM.min(hottest / 2.0) } else { DISMISSED_FROM };
+            if hottest > 0.0 {
+                self.dismissed.add_hot_cells(&seen, floor);
+                self.lenses = None;
+            }
         }
+        self.forget();
     }
 
     /// People said that what is dismissed is no failure: what `score` shows there counts for less in later prints too, if

@@ -8,7 +8,7 @@ use crate::core::authz::Principal;
 use crate::core::command::{ActionChoice, Command, Setting};
 use crate::core::contract::{Output, Reply, ReplyBody, ReplyStatus};
 use crate::core::event::EventKind;
-use crate::core::incident::Vote;
+use crate::core::incident::{Incident, Vote};
 use crate::core::screen;
 use crate::core::types::Now;
 
@@ -27,6 +27,8 @@ pub struct Asked<'a> {
     pub command_name: &'static str,
     /// What.
     pub command: Command,
+    /// The incident that it is about, where that was said.
+    pub incident: Option<String>,
 }
 
 /// The answer at once, or `None` when it comes later.
@@ -61,8 +63,8 @@ impl Printer {
                 self.outputs.push_back(Output::Snapshot { printer: self.name.clone(), ticket });
                 None
             }
-            Command::Confirm => Some(self.vote(now, asked.by, Vote::Confirm)),
-            Command::Dismiss => Some(self.vote(now, asked.by, Vote::Dismiss)),
+            Command::Confirm => Some(self.vote(now, &asked, Vote::Confirm)),
+            Command::Dismiss => Some(self.vote(now, &asked, Vote::Dismiss)),
             Command::Snooze { minutes } => {
                 self.snoozed_until =
                     (minutes > 0).then(|| Moment::after(now, u64::from(minutes) * 60_000));
@@ -142,12 +144,17 @@ impl Printer {
         }));
     }
 
-    fn vote(&mut self, now: Now, by: &Principal, vote: Vote) -> Result<Option<Value>, String> {
+    /// A vote counts for the incident that it names; without a name for the open one, or else for the one that has cleared
+    /// and was not answered.
+    fn vote(&mut self, now: Now, asked: &Asked<'_>, vote: Vote) -> Result<Option<Value>, String> {
         let needed = self.setup.act.votes_needed.max(1);
-        let Some(incident) = self.incident.as_mut() else {
+        let named = asked.incident.as_deref();
+        let meant = |incident: &&mut Incident| named.is_none_or(|id| id == incident.id);
+        let open = self.incident.as_mut().filter(meant);
+        let Some(incident) = open.or(self.unanswered.as_mut().filter(meant)) else {
             return Err("no incident is open: there is nothing to vote on".to_owned());
         };
-        incident.votes.insert(by.name().clone(), vote);
+        incident.votes.insert(asked.by.name().clone(), vote);
         let voters = incident.voters(vote);
         let count = u32::try_from(voters.len()).unwrap_or(u32::MAX);
         let id = incident.id.clone();
@@ -157,23 +164,43 @@ impl Printer {
         });
         if decided {
             match vote {
-                Vote::Confirm if !incident.confirmed => {
-                    incident.confirmed = true;
-                    self.event(now, EventKind::Confirmed { incident: id, by: voters });
-                }
-                Vote::Confirm => {}
-                Vote::Dismiss => self.dismiss_incident(now, id, voters),
+                Vote::Confirm => self.confirm(now, &id, voters),
+                Vote::Dismiss => self.dismiss(now, named, &voters),
             }
         }
         Ok(Some(data))
     }
 
-    fn dismiss_incident(&mut self, now: Now, incident: String, by: Vec<String>) {
-        for camera in self.cameras.values_mut() {
-            camera.pardon();
+    /// People say that the print has failed: an incident that had cleared is open again.
+    fn confirm(&mut self, now: Now, id: &str, by: Vec<String>) {
+        if let Some(told) = self.unanswered.take_if(|told| told.id == id) {
+            self.close_incident(now, "an earlier one is confirmed");
+            self.incident = Some(told);
         }
-        self.drop_policy_actions();
-        self.incident = None;
-        self.event(now, EventKind::Dismissed { incident, by });
+        if let Some(incident) = self.incident.as_mut().filter(|open| !open.confirmed) {
+            incident.confirmed = true;
+            self.event(now, EventKind::Confirmed { incident: id.to_owned(), by });
+        }
+    }
+
+    /// People say that all is well: what was shown counts for nothing in this print, and later ones are told.
+    fn dismiss(&mut self, now: Now, named: Option<&str>, by: &[String]) {
+        let meant = |incident: &mut Incident| named.is_none_or(|id| id == incident.id);
+        let (told, open) = (self.unanswered.take_if(meant), self.incident.take_if(meant));
+        let dismissed: Vec<Incident> = told.into_iter().chain(open.clone()).collect();
+        for (name, camera) in &mut self.cameras {
+            let worst = dismissed.iter().filter_map(|incident| incident.worst.get(name));
+            let worst: Vec<_> = worst.map(|(_, score)| score).collect();
+            let last = camera.last.as_ref().filter(|_| open.is_some());
+            camera.detector.dismiss(&worst, last);
+            worst.into_iter().chain(last).for_each(|score| camera.detector.pardon(score));
+        }
+        if open.is_some() {
+            self.drop_policy_actions();
+        }
+        for incident in dismissed {
+            let by = by.to_vec();
+            self.event(now, EventKind::Dismissed { incident: incident.id, by });
+        }
     }
 }

@@ -90,6 +90,7 @@ impl Printer {
         }
         self.settle_pending_of_ended_job(now);
         self.close_incident(now, "the print ended");
+        self.unanswered = None;
         self.event(now, EventKind::PrintEnded { outcome: outcome.to_owned(), duration_s });
         self.job = None;
         self.cooling = None;
@@ -131,7 +132,7 @@ impl Printer {
             self.close_incident(now, "the print was resumed");
             self.drop_policy_actions();
             for camera in self.cameras.values_mut() {
-                camera.forget();
+                camera.detector.forget();
             }
         }
     }

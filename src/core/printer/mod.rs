@@ -22,7 +22,7 @@ use self::sight::Blindness;
 
 use super::action::Pending;
 use super::contract::{Output, PrinterMemory, PrinterSetup, WatchSettings};
-use super::detect::{DetectSettings, Detector, Level};
+use super::detect::{DetectSettings, Detector};
 use super::document::{IncidentDocument, StateDocument, unix_seconds};
 use super::event::{EVENT_SCHEMA, Event, EventKind};
 use super::incident::{Incident, Stage};
@@ -45,8 +45,6 @@ struct Camera {
     last: Option<FrameScore>,
     /// The last score with dismissed regions left out.
     counted: f32,
-    /// The worst frame since this camera became suspicious, and what it counted.
-    peak: Option<(f32, FrameScore)>,
     interval_ms: Option<u64>,
 }
 
@@ -59,32 +57,6 @@ impl Camera {
         self.unseen = None;
         self.last = None;
         self.counted = 0.0;
-        self.peak = None;
-    }
-
-    /// Forgets the evidence.
-    fn forget(&mut self) {
-        self.detector.forget();
-        self.peak = None;
-    }
-
-    /// For the rest of this print, what it shows of the incident counts for nothing there.
-    fn dismiss(&mut self) {
-        let accused = self.detector.level() > Level::Clear;
-        if let Some((_, worst)) = &self.peak {
-            self.detector.dismiss(worst, accused);
-        }
-        if let Some(last) = &self.last {
-            self.detector.dismiss(last, false);
-        }
-        self.forget();
-    }
-
-    /// People say that it shows no failure: as [`Self::dismiss`], and later prints are told.
-    fn pardon(&mut self) {
-        let shown = [self.peak.clone().map(|(_, worst)| worst), self.last.clone()];
-        self.dismiss();
-        shown.iter().flatten().for_each(|score| self.detector.pardon(score));
     }
 
     fn view<'a>(
@@ -151,6 +123,8 @@ pub struct Printer {
     extrudes_from_ms: Option<u64>,
     cameras: BTreeMap<Name, Camera>,
     incident: Option<Incident>,
+    /// The incident that people were told of last, where it went by itself: they may still answer.
+    unanswered: Option<Incident>,
     incidents: u64,
     pending: Vec<Pending>,
     snapshots: Vec<SnapshotTicket>,
@@ -205,6 +179,7 @@ impl Printer {
             extrudes_from_ms: None,
             cameras,
             incident: None,
+            unanswered: None,
             incidents: 0,
             pending: Vec::new(),
             snapshots: Vec::new(),
@@ -224,8 +199,9 @@ impl Printer {
 
     /// What a request finds here.
     pub fn target<'a>(&'a self, name: &'a Name) -> Target<'a> {
-        let incident = self.incident.as_ref().map(|incident| incident.id.as_str());
-        Target { name, job: self.job.as_ref(), incident }
+        let id = |incident: &'a Option<Incident>| incident.as_ref().map(|known| known.id.as_str());
+        let (incident, unanswered) = (id(&self.incident), id(&self.unanswered));
+        Target { name, job: self.job.as_ref(), incident, unanswered }
     }
 
     /// Announces something.

@@ -44,8 +44,9 @@ impl Printer {
     /// The worst frame of the suspicion as it counted, and where the bed lies in it.
     fn evidence_on_bed(&self, camera: &Name) -> Option<(FailureMap, Homography)> {
         let bed = self.setup.views.get(camera)?.bed?.homography()?;
+        let worst = self.incident.as_ref().and_then(|incident| incident.worst.get(camera));
         let camera = self.cameras.get(camera)?;
-        let score = camera.peak.as_ref().map(|(_, score)| score).or(camera.last.as_ref())?;
+        let score = worst.map(|(_, score)| score).or(camera.last.as_ref())?;
         Some((camera.detector.informed(&score.map), bed))
     }
 
@@ -56,8 +57,10 @@ impl Printer {
             let found = self.evidence_on_bed(&name).and_then(|(seen, bed)| {
                 footprint(self.status()?.objects.as_ref()?, object, &bed, &seen)
             });
+            let worst = self.incident.as_ref().and_then(|incident| incident.worst.get(&name));
             if let Some(camera) = self.cameras.get_mut(&name) {
-                camera.dismiss();
+                let accused: Vec<_> = worst.iter().map(|(_, score)| score).collect();
+                camera.detector.dismiss(&accused, camera.last.as_ref());
                 camera.detector.give_up(found.unwrap_or_default());
             }
         }

@@ -61,11 +61,6 @@ impl Printer {
         if counts {
             let circumstances = (prior, may_learn);
             camera.counted = camera.detector.add(taken_ms, &score, model, &settings, circumstances);
-            if camera.detector.level() == Level::Clear {
-                camera.peak = None;
-            } else if camera.peak.as_ref().is_none_or(|(worst, _)| camera.counted >= *worst) {
-                camera.peak = Some((camera.counted, score.clone()));
-            }
         } else {
             camera.counted = camera.detector.look(taken_ms, &score, model, early && seen);
             if !seen {
@@ -75,6 +70,8 @@ impl Printer {
         camera.last = Some(score);
         if counts {
             self.follow_incident(now);
+            self.keep_worst(name);
+            self.accuse_object();
         }
     }
 
@@ -116,7 +113,6 @@ impl Printer {
                 incident.boxes.clone_from(&last.boxes);
                 incident.score = seen.counted;
             }
-            self.accuse_object();
             return;
         }
         let Some((camera, level)) = self.worst() else { return };
@@ -141,6 +137,7 @@ impl Printer {
                 .map(|last| last.boxes.clone())
                 .unwrap_or_default(),
             score: seen.map_or(0.0, |seen| seen.counted),
+            worst: std::collections::BTreeMap::new(),
         };
         let kind = EventKind::Suspect {
             incident: id,
@@ -149,8 +146,21 @@ impl Printer {
             evidence: self.evidence(),
         };
         self.incident = Some(incident);
-        self.accuse_object();
         self.event(now, kind);
+    }
+
+    /// Keeps this camera's newest frame with the open incident if it is the worst that it showed of it.
+    fn keep_worst(&mut self, name: &Name) {
+        let (Some(incident), Some(camera)) = (self.incident.as_mut(), self.cameras.get(name)) else {
+            return;
+        };
+        let so_far = incident.worst.get(name).map(|(counted, _)| *counted);
+        if camera.detector.level() > Level::Clear
+            && so_far.is_none_or(|worst| camera.counted >= worst)
+            && let Some(last) = &camera.last
+        {
+            incident.worst.insert(name.clone(), (camera.counted, last.clone()));
+        }
     }
 
     /// Evidence as a fraction of what acting needs, of the most worrying camera.
@@ -209,9 +219,17 @@ impl Printer {
             let Some(incident) = self.incident.as_mut() else { return };
             match incident.step(circumstances) {
                 Step::Stay => return,
-                Step::Clear => self.close_incident(now, "the evidence went away"),
+                Step::Clear if incident.stage == Stage::Suspect => {
+                    self.close_incident(now, "the evidence went away");
+                }
+                Step::Clear => {
+                    let told = incident.clone();
+                    self.close_incident(now, "the evidence went away; answers to it still count");
+                    self.unanswered = Some(told);
+                }
                 Step::Alert => {
                     incident.stage = Stage::Alert;
+                    self.unanswered = None;
                     self.alert(now);
                 }
                 Step::StartVeto { until_ms } => {

@@ -153,6 +153,11 @@ fn a_print_that_did_not_end_well_or_was_alerted_of_teaches_nothing_unless_people
     let mut dismissed = alerted();
     dismissed.ask("household", "dismiss", serde_json::json!({}));
     assert_eq!(end(&mut dismissed, PrintState::Complete), 1);
+    let mut looked_late = alerted();
+    looked_late.frames(frame(0.02, 1, 1)).for_secs(300);
+    assert!(looked_late.incident().is_null());
+    looked_late.ask("household", "dismiss", serde_json::json!({}));
+    assert_eq!(end(&mut looked_late, PrintState::Complete), 1);
 }
 
 /// A reflection that shows in one light only: too seldom to be learned from how the camera's view usually is.

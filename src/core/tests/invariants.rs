@@ -178,6 +178,10 @@ impl<'a> Watchers<'a> {
             | EventKind::Cleared { incident, .. } => {
                 printer.over.insert(incident.clone());
             }
+            // Whoever confirms what had cleared by itself opens it again.
+            EventKind::Confirmed { incident, .. } => {
+                printer.over.remove(incident);
+            }
             _ => {}
         }
     }

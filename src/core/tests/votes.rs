@@ -59,6 +59,87 @@ fn a_vote_without_an_incident_is_refused() {
     }
 }
 
+/// An alert has gone by itself: people look minutes later.
+fn cleared() -> (Scenario, serde_json::Value) {
+    let mut scenario = Scenario::in_veto();
+    let incident = scenario.incident()["incident"].clone();
+    scenario.score(0.0).for_secs(120);
+    assert_eq!(scenario.event_names(), ["cleared"]);
+    scenario.forget();
+    (scenario, incident)
+}
+
+#[test]
+fn an_alert_that_has_cleared_by_itself_can_still_be_dismissed() {
+    for by_name in [false, true] {
+        let (mut scenario, incident) = cleared();
+        let body = if by_name { json!({ "incident": incident }) } else { json!({}) };
+        scenario.ask("household", "dismiss", body);
+        assert_eq!(scenario.event_names(), ["dismissed"]);
+        scenario.forget().score(0.9).for_secs(600);
+        assert_eq!(scenario.event_names(), [""; 0], "there it may look as it likes");
+        scenario.frames(frame(0.9, 3, 3)).for_secs(40);
+        assert_eq!(scenario.event_names(), ["suspect", "alert"], "elsewhere it still counts");
+    }
+}
+
+#[test]
+fn it_can_be_dismissed_while_a_new_suspicion_is_open_of_which_nobody_was_told() {
+    let (mut scenario, _) = cleared();
+    scenario.frames(frame(0.9, 3, 3)).for_secs(12);
+    scenario.ask("household", "dismiss", json!({}));
+    assert_eq!(scenario.event_names(), ["suspect", "dismissed", "dismissed"]);
+    scenario.forget().score(0.9).for_secs(600).frames(frame(0.9, 3, 3)).for_secs(600);
+    assert_eq!(scenario.event_names(), [""; 0], "they have seen the print, and so both");
+    let (mut scenario, incident) = cleared();
+    scenario.frames(frame(0.9, 3, 3)).for_secs(12);
+    scenario.ask("household", "dismiss", json!({ "incident": incident }));
+    scenario.forget().frames(frame(0.9, 3, 3)).for_secs(60);
+    assert!(scenario.event_names().contains(&"alert"), "only the one that was named");
+}
+
+#[test]
+fn an_alert_that_has_cleared_by_itself_can_still_be_confirmed_and_acts() {
+    let (mut scenario, incident) = cleared();
+    scenario.ask("household", "confirm", json!({}));
+    assert_eq!(scenario.event_names(), ["confirmed", "acting"]);
+    assert_eq!(scenario.actions()[0].action, PrinterAction::Pause);
+    assert_eq!(scenario.incident()["incident"], incident);
+}
+
+#[test]
+fn confirming_it_closes_a_suspicion_that_has_come_since() {
+    let (mut scenario, incident) = cleared();
+    scenario.frames(frame(0.9, 3, 3)).for_secs(12);
+    scenario.ask("household", "confirm", json!({ "incident": incident }));
+    assert_eq!(scenario.event_names(), ["suspect", "cleared", "confirmed", "acting"]);
+    assert_eq!(scenario.incident()["incident"], incident);
+}
+
+#[test]
+fn an_alert_can_be_answered_until_another_alert_or_the_end_of_the_print() {
+    let (mut scenario, incident) = cleared();
+    scenario.frames(frame(0.9, 3, 3)).for_secs(40);
+    assert_eq!(scenario.event_names(), ["suspect", "alert"]);
+    let id = scenario.ask("household", "dismiss", json!({ "incident": incident }));
+    assert!(scenario.answer(&id).1.contains("is over"));
+    assert!(!scenario.incident().is_null());
+    let (mut scenario, _) = cleared();
+    scenario.print_state(PrintState::Complete).start_print("next.gcode");
+    for command in ["confirm", "dismiss"] {
+        let id = scenario.ask("household", command, json!({}));
+        assert_eq!(scenario.answer(&id).0, ReplyStatus::Refused);
+    }
+}
+
+#[test]
+fn an_incident_that_has_cleared_is_named_by_votes_only() {
+    let (mut scenario, incident) = cleared();
+    let id = scenario.ask("owner", "pause", json!({ "incident": incident }));
+    assert!(scenario.answer(&id).1.contains("is over"));
+    assert!(scenario.actions().is_empty());
+}
+
 #[test]
 fn a_dismissal_calls_it_off_and_holds_for_that_region() {
     let mut scenario = Scenario::in_veto();
