@@ -122,14 +122,15 @@ impl<'a> Workload<'a> {
         Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
     }
 
-    /// The evidence rule that alerts at a sum of `threshold`, whatever was measured for the model. Nothing acts: a pause
-    /// brings people, and so spares alerts.
-    pub fn evidence_at(&self, threshold: f64) -> Entry {
+    /// The evidence rule that alerts at a sum of `threshold` with every frame's ratio lifted by `lift`, whatever was measured
+    /// for the model. Nothing acts: a pause brings people, and so spares alerts.
+    pub fn evidence_at(&self, threshold: f64, lift: f32) -> Entry {
         let correlation_ms = self.judgement.watch.detect.correlation_ms;
         let at_one = FalseAlarms {
             threshold: vec![threshold, threshold + 1.0],
             per_100h: vec![1.0, 1.0 / std::f64::consts::E],
             correlation_ms,
+            lift,
         };
         let model = ModelFacts { false_alarms: Some(at_one), ..self.model.clone() };
         let mut judgement = self.judgement;

@@ -64,6 +64,9 @@ pub struct Arguments {
     /// it: what each threshold costs
     #[arg(long, value_delimiter = ',', value_name = "SUMS", value_parser = threshold, conflicts_with_all = ["alerts", "against"])]
     thresholds: Vec<f64>,
+    /// With --thresholds: what is added to every frame's log-likelihood ratio; without it what the manifest has
+    #[arg(long, value_name = "LOG_ODDS", requires = "thresholds", allow_negative_numbers = true, value_parser = lift)]
+    lift: Option<f32>,
     /// Decides which views there are; without it the seed. Other prints before the same cameras need no new scoring
     #[arg(long, value_name = "S")]
     views_seed: Option<u64>,
@@ -118,7 +121,9 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     let mix = Mix { failing: arguments.failing, hours: arguments.hours, rate: arguments.rate };
     let prints = arguments.prints as usize;
     let workload = Workload::new(&bank, &facts, judgement, &mix, prints, arguments.seed);
-    let entries = compete(&workload, &arguments);
+    let lift = arguments.lift.or(facts.false_alarms.as_ref().map(|known| known.lift));
+    let lift = lift.unwrap_or_default();
+    let entries = compete(&workload, &arguments, lift);
     let rates = entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value);
     let correlation_ms = watch.detect.correlation_ms;
     let report = Report {
@@ -128,7 +133,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         seed: arguments.seed,
         model: facts.name.clone(),
         newborn: workload.newborn(),
-        false_alarms: costs(&arguments.thresholds, rates, correlation_ms),
+        false_alarms: costs(&arguments.thresholds, rates, correlation_ms, lift),
         entries,
     };
     if arguments.json {
@@ -152,8 +157,10 @@ fn costs(
     thresholds: &[f64],
     rates: impl Iterator<Item = f64>,
     correlation_ms: u64,
+    lift: f32,
 ) -> Option<FalseAlarms> {
-    let mut found = FalseAlarms { threshold: Vec::new(), per_100h: Vec::new(), correlation_ms };
+    let mut found =
+        FalseAlarms { threshold: Vec::new(), per_100h: Vec::new(), correlation_ms, lift };
     for (threshold, rate) in thresholds.iter().zip(rates) {
         let rate = (rate * SPARE * 100.0).round() / 100.0;
         // Of thresholds that cost the same the lowest is the one to have.
@@ -166,9 +173,9 @@ fn costs(
 }
 
 /// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
-fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
+fn compete(workload: &Workload, arguments: &Arguments, lift: f32) -> Vec<Entry> {
     if !arguments.thresholds.is_empty() {
-        return arguments.thresholds.iter().map(|sum| workload.evidence_at(*sum)).collect();
+        return arguments.thresholds.iter().map(|sum| workload.evidence_at(*sum, lift)).collect();
     }
     let mut entries: Vec<Entry> =
         arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
@@ -223,6 +230,11 @@ fn threshold(text: &str) -> Result<f64, String> {
     sum.ok_or_else(|| "write numbers from 0.05 to 50, as 0.5,1,2,4,8".to_owned())
 }
 
+fn lift(text: &str) -> Result<f32, String> {
+    let lift = text.parse().ok().filter(|lift: &f32| lift.abs() < 4.0);
+    lift.ok_or_else(|| "write a number between -4 and 4".to_owned())
+}
+
 fn default_cache() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|at| at.is_absolute());
     cache
@@ -257,7 +269,8 @@ mod tests {
     #[test]
     fn of_thresholds_that_cost_the_same_the_lowest_is_kept_and_one_that_costs_nothing_tells_nothing()
      {
-        let costs = |rates: &[f64]| costs(&[0.5, 1.0, 2.0, 4.0], rates.iter().copied(), 10_000);
+        let costs =
+            |rates: &[f64]| costs(&[0.5, 1.0, 2.0, 4.0], rates.iter().copied(), 10_000, 0.0);
         let found = costs(&[9.0, 4.0, 4.0, 0.0]).unwrap();
         assert_eq!((found.threshold, found.per_100h), (vec![0.5, 1.0], vec![9.9, 4.4]));
         assert_eq!(costs(&[3.0, 3.0, 0.0, 0.0]), None);

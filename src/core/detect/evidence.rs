@@ -62,6 +62,10 @@ pub struct FalseAlarms {
     pub per_100h: Vec<f64>,
     /// The correlation time that they were measured at, ms.
     pub correlation_ms: u64,
+    /// Added to every frame's log-likelihood ratio, there and in use. The calibration is of single pictures; of a camera's
+    /// frames it is known what else it shows, so that the same score is worth more.
+    #[serde(default)]
+    pub lift: f32,
 }
 
 impl FalseAlarms {
@@ -77,6 +81,8 @@ impl FalseAlarms {
             Some("must ascend in threshold and fall in rate")
         } else if self.correlation_ms == 0 {
             Some("must say which correlation time it was measured at")
+        } else if !(f64::from(self.lift).abs() < LARGEST_STEP) {
+            Some("must have a lift between -4 and 4")
         } else {
             None
         }
@@ -142,6 +148,7 @@ mod tests {
             threshold: vec![4.0, 8.0],
             per_100h: vec![20.0, 0.2],
             correlation_ms: CORRELATION_MS,
+            lift: 0.0,
         };
         let at = |rate| threshold(rate, CORRELATION_MS, Some(&measured));
         for (rate, expected) in

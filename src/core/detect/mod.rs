@@ -251,7 +251,8 @@ impl Detector {
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
         let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
         let p = sum_of_confidences(map, boxes, &lenses.plain);
-        let ratio = log_likelihood_ratio(&model.calibration, counted) + prior;
+        let lift = model.false_alarms.as_ref().map_or(0.0, |measured| measured.lift);
+        let ratio = log_likelihood_ratio(&model.calibration, counted) + prior + lift;
         self.evidence.add(at_ms, ratio, settings.correlation_ms, limits.act * HEADROOM);
         self.tsd.add(at_ms, f64::from(p));
         self.consecutive.add(plain, settings.consecutive);

@@ -210,6 +210,24 @@ fn what_people_dismissed_fades() {
 }
 
 #[test]
+fn what_nobody_dismissed_is_learned_as_ever() {
+    let map = |p: f32| FailureMap { cells: vec![p; 16], ..frame(0.0, 0, 0).map };
+    let after_print = |dismissed: &[usize]| {
+        let mut background = Background::default();
+        (0..720).for_each(|at| {
+            background.learn(at * 10_000, &map(0.6), "m");
+        });
+        if !dismissed.is_empty() {
+            background.dismiss(&map(0.9), (0..16).map(|cell| dismissed.contains(&cell)));
+        }
+        background.settle(None).unwrap().discounts()
+    };
+    let (usual, told) = (after_print(&[]), after_print(&[5]));
+    assert!(told[5] > usual[5]);
+    assert_eq!((&told[..5], &told[6..]), (&usual[..5], &usual[6..]));
+}
+
+#[test]
 fn a_failure_that_grows_slowly_is_not_learned_away() {
     let mut scenario = printer(|_| {});
     begin(&mut scenario, &frame(0.02, 1, 1));
@@ -262,9 +280,16 @@ fn measured_rates_of_false_alarms_set_the_thresholds() {
             scenario.event_names().contains(&"alert")
         })
     };
-    let measured =
-        FalseAlarms { threshold: vec![2.0, 4.0], per_100h: vec![5.0, 1.0], correlation_ms: 10_000 };
-    assert!(until_alert(Some(measured)) < until_alert(None));
+    let measured = FalseAlarms {
+        threshold: vec![2.0, 4.0],
+        per_100h: vec![5.0, 1.0],
+        correlation_ms: 10_000,
+        lift: 0.0,
+    };
+    let lifted = FalseAlarms { lift: 1.0, ..measured.clone() };
+    let measured = until_alert(Some(measured));
+    assert!(measured < until_alert(None));
+    assert!(until_alert(Some(lifted)) < measured);
 }
 
 #[test]
@@ -274,6 +299,7 @@ fn no_single_frame_alerts_however_low_the_thresholds_are() {
         threshold: vec![0.05, 0.1],
         per_100h: vec![5.0, 1.0],
         correlation_ms: 10_000,
+        lift: 0.0,
     };
     let model = ModelFacts { false_alarms: Some(eager), ..shipped() };
     scenario.input(crate::core::contract::Input::Model { model: Ok(model) });
