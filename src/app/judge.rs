@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::core::Core;
 use crate::core::contract::{ActSettings, Input, Output, PrinterSetup, Setup, WatchSettings};
 use crate::core::detect::Rule;
-use crate::core::detect::evidence::{FalseAlarms, threshold};
+use crate::core::detect::evidence::{FalseAlarms, bar};
 use crate::core::event::EventKind;
 use crate::core::print::Phase;
 use crate::core::types::{
@@ -94,7 +94,7 @@ pub struct Judged {
     pub inputs: u64,
     /// Hours in which frames counted.
     pub hours: f64,
-    /// Where people are told, as a fraction of what acting needs; the evidence rule's alone.
+    /// Where people are told, as a fraction of what acting needs; the evidence rule's alone, and where one sum serves both.
     pub alert_at: Option<f64>,
     /// What happened, in order.
     pub happenings: Vec<Happening>,
@@ -197,10 +197,11 @@ impl Judge {
 
     fn alert_at(&self, measured: Option<&FalseAlarms>) -> Option<f64> {
         let detect = self.setup.printers.values().next()?.watch.detect;
-        let at = |rate| threshold(rate, detect.correlation_ms, measured);
+        let at = |rate| bar(rate, detect.correlation_ms, measured);
         let (alert, act) =
             (at(detect.alert_false_alarms_per_100h), at(detect.act_false_alarms_per_100h));
-        (detect.rule == Rule::Evidence).then_some(alert / act)
+        let same = detect.rule == Rule::Evidence && alert.lift == act.lift;
+        same.then_some(alert.threshold / act.threshold)
     }
 }
 

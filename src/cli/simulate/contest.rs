@@ -124,19 +124,19 @@ impl<'a> Workload<'a> {
 
     /// The evidence rule that alerts at a sum of `threshold` with every frame's ratio lifted by `lift`, whatever was measured
     /// for the model. Nothing acts: a pause brings people, and so spares alerts.
-    pub fn evidence_at(&self, threshold: f64, lift: f32) -> Entry {
+    pub fn evidence_at(&self, lift: f64, threshold: f64) -> Entry {
         let correlation_ms = self.judgement.watch.detect.correlation_ms;
         let at_one = FalseAlarms {
-            threshold: vec![threshold, threshold + 1.0],
-            per_100h: vec![1.0, 1.0 / std::f64::consts::E],
+            threshold,
+            lift: vec![lift, lift + 1.0],
+            per_100h: vec![1.0, 10.0],
             correlation_ms,
-            lift,
         };
         let model = ModelFacts { false_alarms: Some(at_one), ..self.model.clone() };
         let mut judgement = self.judgement;
         judgement.act.armed = false;
         let asked = Workload { model: &model, judgement, scripts: self.scripts.clone(), ..*self };
-        let setting = format!("threshold {threshold}");
+        let setting = format!("lift {lift}");
         Entry { asked_per_100h: None, setting, ..asked.evidence(1.0) }
     }
 

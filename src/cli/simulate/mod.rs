@@ -60,13 +60,13 @@ pub struct Arguments {
     /// Which rules the evidence rule is compared with, as they come and at as many wrong alerts; none takes the least time
     #[arg(long, default_value = "tsd,consecutive", value_delimiter = ',', value_name = "RULES", value_parser = rival)]
     against: Vec<Option<Rule>>,
-    /// Only the evidence rule, at these sums of evidence whatever the manifest says, and as a [model.false_alarms] for
-    /// it: what each threshold costs
-    #[arg(long, value_delimiter = ',', value_name = "SUMS", value_parser = threshold, conflicts_with_all = ["alerts", "against"])]
-    thresholds: Vec<f64>,
-    /// With --thresholds: what is added to every frame's log-likelihood ratio; without it what the manifest has
-    #[arg(long, value_name = "LOG_ODDS", requires = "thresholds", allow_negative_numbers = true, value_parser = lift)]
-    lift: Option<f32>,
+    /// Only the evidence rule, with so much added to every frame's log-likelihood ratio whatever the manifest says, and as a
+    /// [model.false_alarms] for it: what each lift costs
+    #[arg(long, value_delimiter = ',', value_name = "LOG_ODDS", allow_hyphen_values = true, value_parser = lift, conflicts_with_all = ["alerts", "against"])]
+    lifts: Vec<f64>,
+    /// With --lifts: the sum of evidence that is an alert
+    #[arg(long, default_value_t = 4.0, value_name = "SUM", value_parser = threshold, requires = "lifts")]
+    threshold: f64,
     /// Decides which views there are; without it the seed. Other prints before the same cameras need no new scoring
     #[arg(long, value_name = "S")]
     views_seed: Option<u64>,
@@ -99,14 +99,14 @@ struct Report {
     model: String,
     entries: Vec<Entry>,
     newborn: Newborn,
-    /// What --thresholds found, for the manifest.
+    /// What --lifts found, for the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     false_alarms: Option<FalseAlarms>,
 }
 
 /// Runs it.
 pub fn run(mut arguments: Arguments) -> Outcome {
-    arguments.thresholds.sort_by(f64::total_cmp);
+    arguments.lifts.sort_by(f64::total_cmp);
     // An empty file: the defaults, whatever the configuration of this host says.
     let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
     let config = config::load(Some(&path)).map_err(|problems| anyhow!("{problems}"));
@@ -121,9 +121,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     let mix = Mix { failing: arguments.failing, hours: arguments.hours, rate: arguments.rate };
     let prints = arguments.prints as usize;
     let workload = Workload::new(&bank, &facts, judgement, &mix, prints, arguments.seed);
-    let lift = arguments.lift.or(facts.false_alarms.as_ref().map(|known| known.lift));
-    let lift = lift.unwrap_or_default();
-    let entries = compete(&workload, &arguments, lift);
+    let entries = compete(&workload, &arguments);
     let rates = entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value);
     let correlation_ms = watch.detect.correlation_ms;
     let report = Report {
@@ -133,7 +131,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         seed: arguments.seed,
         model: facts.name.clone(),
         newborn: workload.newborn(),
-        false_alarms: costs(&arguments.thresholds, rates, correlation_ms, lift),
+        false_alarms: costs(&arguments.lifts, rates, arguments.threshold, correlation_ms),
         entries,
     };
     if arguments.json {
@@ -150,22 +148,26 @@ pub fn run(mut arguments: Arguments) -> Outcome {
 }
 
 /// What is measured is put so much higher: other prints may be worse, and what people ask for is to be kept.
-const SPARE: f64 = 1.1;
+const SPARE: f64 = 1.25;
 
-/// What each threshold costs, as far as that falls with it, with something to spare; `None` when fewer than two differ.
+/// What each lift costs, as far as that rises with it, with something to spare; `None` when fewer than two differ.
 fn costs(
-    thresholds: &[f64],
+    lifts: &[f64],
     rates: impl Iterator<Item = f64>,
+    threshold: f64,
     correlation_ms: u64,
-    lift: f32,
 ) -> Option<FalseAlarms> {
     let mut found =
-        FalseAlarms { threshold: Vec::new(), per_100h: Vec::new(), correlation_ms, lift };
-    for (threshold, rate) in thresholds.iter().zip(rates) {
+        FalseAlarms { threshold, lift: Vec::new(), per_100h: Vec::new(), correlation_ms };
+    for (lift, rate) in lifts.iter().zip(rates) {
         let rate = (rate * SPARE * 100.0).round() / 100.0;
-        // Of thresholds that cost the same the lowest is the one to have.
-        if rate > 0.0 && found.per_100h.last().is_none_or(|last| rate < *last) {
-            found.threshold.push(*threshold);
+        // Of lifts that cost the same the highest is the one to have.
+        while found.per_100h.last().is_some_and(|last| rate <= *last) {
+            found.lift.pop();
+            found.per_100h.pop();
+        }
+        if rate > 0.0 {
+            found.lift.push(*lift);
             found.per_100h.push(rate);
         }
     }
@@ -173,9 +175,10 @@ fn costs(
 }
 
 /// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
-fn compete(workload: &Workload, arguments: &Arguments, lift: f32) -> Vec<Entry> {
-    if !arguments.thresholds.is_empty() {
-        return arguments.thresholds.iter().map(|sum| workload.evidence_at(*sum, lift)).collect();
+fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
+    if !arguments.lifts.is_empty() {
+        let entry = |lift: &f64| workload.evidence_at(*lift, arguments.threshold);
+        return arguments.lifts.iter().map(entry).collect();
     }
     let mut entries: Vec<Entry> =
         arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
@@ -227,12 +230,12 @@ fn rival(text: &str) -> Result<Option<Rule>, String> {
 
 fn threshold(text: &str) -> Result<f64, String> {
     let sum = text.parse().ok().filter(|sum| (0.05..=50.0).contains(sum));
-    sum.ok_or_else(|| "write numbers from 0.05 to 50, as 0.5,1,2,4,8".to_owned())
+    sum.ok_or_else(|| "write a number from 0.05 to 50".to_owned())
 }
 
-fn lift(text: &str) -> Result<f32, String> {
-    let lift = text.parse().ok().filter(|lift: &f32| lift.abs() < 4.0);
-    lift.ok_or_else(|| "write a number between -4 and 4".to_owned())
+fn lift(text: &str) -> Result<f64, String> {
+    let lift = text.parse().ok().filter(|lift: &f64| lift.abs() <= 4.0);
+    lift.ok_or_else(|| "write numbers from -4 to 4, as -1,0,1,2".to_owned())
 }
 
 fn default_cache() -> Option<PathBuf> {
@@ -267,12 +270,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_thresholds_that_cost_the_same_the_lowest_is_kept_and_one_that_costs_nothing_tells_nothing()
-     {
+    fn of_lifts_that_cost_the_same_the_highest_is_kept_and_one_that_costs_nothing_tells_nothing() {
         let costs =
-            |rates: &[f64]| costs(&[0.5, 1.0, 2.0, 4.0], rates.iter().copied(), 10_000, 0.0);
-        let found = costs(&[9.0, 4.0, 4.0, 0.0]).unwrap();
-        assert_eq!((found.threshold, found.per_100h), (vec![0.5, 1.0], vec![9.9, 4.4]));
-        assert_eq!(costs(&[3.0, 3.0, 0.0, 0.0]), None);
+            |rates: &[f64]| costs(&[-1.0, 0.0, 1.0, 2.0], rates.iter().copied(), 4.0, 10_000);
+        let found = costs(&[0.0, 4.0, 4.0, 8.0]).unwrap();
+        assert_eq!((found.lift, found.per_100h), (vec![1.0, 2.0], vec![5.0, 10.0]));
+        assert_eq!(costs(&[0.0, 0.0, 3.0, 3.0]), None);
     }
 }

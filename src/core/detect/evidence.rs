@@ -4,10 +4,14 @@
 //! so each weighs as much as the time it stands for; the verdict does not depend on the frame rate. A gap counts for at
 //! most one `τ`: what was not seen is neither good nor bad.
 //!
-//! The threshold for a tolerated rate of false alarms is what was measured with this model over whole prints, where it was
-//! ([`FalseAlarms`]). Else it follows from Lorden's bound for the CUSUM, mean time between false alarms ≥ eʰ observations
-//! (Page, Biometrika 41, 1954; Lorden, Ann. Math. Statist. 42, 1971), an observation being one `τ`: patient, as real good
-//! prints are not the worst ones possible.
+//! A tolerated rate of false alarms decides what is added to every `llr` (the CUSUM's reference value, here the *lift*) by
+//! what was measured with this model over whole prints, where it was ([`FalseAlarms`]). Thresholds alone would not do: scores
+//! are calibrated on single pictures, and what a camera shows for hours is either under any threshold or over it. Alerting and
+//! acting, at rates of their own, have each a sum of their own.
+//!
+//! Where nothing was measured the threshold follows from Lorden's bound for the CUSUM, mean time between false alarms ≥ eʰ
+//! observations (Page, Biometrika 41, 1954; Lorden, Ann. Math. Statist. 42, 1971), an observation being one `τ`: patient, as
+//! real good prints are not the worst ones possible.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +26,9 @@ pub struct Evidence {
 const LARGEST_STEP: f64 = 4.0;
 
 impl Evidence {
-    /// Takes in one frame's log-likelihood ratio; `at_ms` is when the frame was taken. A frame that is not newer than
+    /// Takes in one frame's log-likelihood ratio, lifted; `at_ms` is when the frame was taken. A frame that is not newer than
     /// the one before adds nothing. `most` bounds the sum, so that an hour of failure is forgotten in minutes.
-    pub fn add(&mut self, at_ms: u64, log_likelihood_ratio: f32, correlation_ms: u64, most: f64) {
+    pub fn add(&mut self, at_ms: u64, log_likelihood_ratio: f64, correlation_ms: u64, most: f64) {
         let Some(last) = self.last_ms.replace(at_ms.max(self.last_ms.unwrap_or(0))) else {
             return;
         };
@@ -33,7 +37,7 @@ impl Evidence {
         if log_likelihood_ratio.is_nan() {
             return;
         }
-        let step = f64::from(log_likelihood_ratio).clamp(-LARGEST_STEP, LARGEST_STEP) * weight;
+        let step = log_likelihood_ratio.clamp(-LARGEST_STEP, LARGEST_STEP) * weight;
         self.sum = (self.sum + step).clamp(0.0, most);
     }
 
@@ -53,67 +57,76 @@ impl Evidence {
     }
 }
 
-/// How often good prints were taken for failing ones, measured over whole prints: what a threshold of the evidence costs.
+/// How often good prints were taken for failing ones, measured over whole prints: what each lift of the evidence costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FalseAlarms {
-    /// Thresholds, strictly ascending, at least two.
-    pub threshold: Vec<f64>,
-    /// False alarms per 100 print-hours at each, above 0 and strictly falling.
+    /// The sum at which it was an alarm.
+    pub threshold: f64,
+    /// What was added to every frame's log-likelihood ratio, strictly ascending, at least two.
+    pub lift: Vec<f64>,
+    /// False alarms per 100 print-hours at each, above 0 and strictly rising.
     pub per_100h: Vec<f64>,
     /// The correlation time that they were measured at, ms.
     pub correlation_ms: u64,
-    /// Added to every frame's log-likelihood ratio, there and in use. The calibration is of single pictures; of a camera's
-    /// frames it is known what else it shows, so that the same score is worth more.
-    #[serde(default)]
-    pub lift: f32,
 }
 
 impl FalseAlarms {
     /// What is wrong with the table, if anything.
     pub fn fault(&self) -> Option<&'static str> {
-        let ascending = self.threshold.windows(2).all(|pair| pair[0] < pair[1]);
-        let falling = self.per_100h.windows(2).all(|pair| pair[0] > pair[1]);
-        if self.threshold.len() < 2 || self.threshold.len() != self.per_100h.len() {
-            Some("must have two thresholds or more and a rate for each")
-        } else if !self.threshold.iter().chain(&self.per_100h).all(|v| v.is_finite() && *v > 0.0) {
-            Some("has a value that is not a number above 0")
-        } else if !ascending || !falling {
-            Some("must ascend in threshold and fall in rate")
+        let ascends = |values: &[f64]| values.windows(2).all(|pair| pair[0] < pair[1]);
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        if self.lift.len() < 2 || self.lift.len() != self.per_100h.len() {
+            Some("must have two lifts or more and a rate for each")
+        } else if !self.lift.iter().all(|lift| lift.abs() <= LARGEST_STEP) {
+            Some("has a lift that is not a number from -4 to 4")
+        } else if !positive(self.threshold) || !self.per_100h.iter().copied().all(positive) {
+            Some("has a threshold or a rate that is not a number above 0")
+        } else if !ascends(&self.lift) || !ascends(&self.per_100h) {
+            Some("must ascend in lift and in rate")
         } else if self.correlation_ms == 0 {
             Some("must say which correlation time it was measured at")
-        } else if !(f64::from(self.lift).abs() < LARGEST_STEP) {
-            Some("must have a lift between -4 and 4")
         } else {
             None
         }
     }
 }
 
-/// The sum at which a rate of false alarms of `per_100h` per 100 hours is met. Not below the least that was measured, or
-/// 1 where nothing was. The one place where a rate becomes a threshold.
-pub fn threshold(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> f64 {
-    let correlation_ms = correlation_ms.max(1) as f64;
-    let Some(measured) = measured else {
-        return (100.0 * 3_600_000.0 / correlation_ms / per_100h).ln().max(1.0);
-    };
-    // Twice as many observations an hour, twice as many chances to be wrong.
-    let observations = (measured.correlation_ms as f64 / correlation_ms).ln();
-    let least = measured.threshold.first().copied().unwrap_or(1.0);
-    (at_rate(measured, per_100h) + observations).max(least)
+/// What a tolerated rate comes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bar {
+    /// Added to every frame's log-likelihood ratio.
+    pub lift: f64,
+    /// The sum at which it is an alarm.
+    pub threshold: f64,
 }
 
-/// Linear in the logarithm of the rate between what was measured; beyond it as Lorden's bound has it, a factor of e for
-/// each 1.
-fn at_rate(measured: &FalseAlarms, per_100h: f64) -> f64 {
-    let knots = || measured.per_100h.iter().copied().zip(measured.threshold.iter().copied());
-    let below = knots().take_while(|&(rate, _)| rate >= per_100h).last();
-    let above = knots().find(|&(rate, _)| rate < per_100h);
+/// How false alarms are kept to `per_100h` per 100 hours: no more eager than the highest lift that was measured, and more
+/// patient than the lowest by the threshold. The one place where a rate becomes a bar.
+pub fn bar(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> Bar {
+    let correlation_ms = correlation_ms.max(1) as f64;
+    let Some(measured) = measured else {
+        let threshold = (100.0 * 3_600_000.0 / correlation_ms / per_100h).ln().max(1.0);
+        return Bar { lift: 0.0, threshold };
+    };
+    // Twice as many observations an hour, twice as many chances to be wrong.
+    let observations = (measured.correlation_ms as f64 / correlation_ms).ln().max(0.0);
+    let (lift, beyond) = lift_at(measured, per_100h);
+    Bar { lift, threshold: measured.threshold + beyond + observations }
+}
+
+/// The lift for a rate, linear in the rate's logarithm between what was measured, and how much higher the threshold is for
+/// rates lower than the lowest of these: by Lorden's bound, 1 for each factor of e.
+fn lift_at(measured: &FalseAlarms, per_100h: f64) -> (f64, f64) {
+    let knots = || measured.per_100h.iter().copied().zip(measured.lift.iter().copied());
+    let below = knots().take_while(|&(rate, _)| rate <= per_100h).last();
+    let above = knots().find(|&(rate, _)| rate > per_100h);
     match (below, above) {
-        (Some((r0, h0)), Some((r1, h1))) => h0 + (h1 - h0) * (r0 / per_100h).ln() / (r0 / r1).ln(),
-        (Some((rate, threshold)), None) | (None, Some((rate, threshold))) => {
-            threshold + (rate / per_100h).ln()
+        (Some((r0, l0)), Some((r1, l1))) => {
+            (l0 + (l1 - l0) * (per_100h / r0).ln() / (r1 / r0).ln(), 0.0)
         }
-        (None, None) => f64::INFINITY,
+        (Some((_, lift)), None) => (lift, 0.0),
+        (None, Some((rate, lift))) => (lift, (rate / per_100h).ln()),
+        (None, None) => (0.0, f64::INFINITY),
     }
 }
 
@@ -124,7 +137,7 @@ mod tests {
 
     const CORRELATION_MS: u64 = 10_000;
 
-    fn time_to(limit: f64, interval_ms: u64, ratio: f32) -> u64 {
+    fn time_to(limit: f64, interval_ms: u64, ratio: f64) -> u64 {
         let mut evidence = Evidence::default();
         let mut at = 0;
         while evidence.sum() < limit {
@@ -135,28 +148,38 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_follow_the_tolerated_rate() {
-        assert!((threshold(1.0, CORRELATION_MS, None) - 36_000f64.ln()).abs() < 1e-9);
-        assert!(threshold(5.0, CORRELATION_MS, None) < threshold(1.0, CORRELATION_MS, None));
-        assert!(threshold(1e9, CORRELATION_MS, None) >= 1.0);
+    fn unmeasured_the_threshold_follows_from_the_bound() {
+        let at = |rate| bar(rate, CORRELATION_MS, None);
+        assert!((at(1.0).threshold - 36_000f64.ln()).abs() < 1e-9);
+        assert!(at(5.0).threshold < at(1.0).threshold);
+        assert!(at(1e9).threshold >= 1.0);
+        assert_eq!(at(5.0).lift, 0.0);
     }
 
     #[test]
-    fn measured_rates_are_met_between_them_smoothly_above_them_by_the_bound_and_below_them_not_at_all()
+    fn measured_rates_are_met_between_them_smoothly_below_them_by_the_bound_and_above_them_not_at_all()
      {
         let measured = FalseAlarms {
-            threshold: vec![4.0, 8.0],
-            per_100h: vec![20.0, 0.2],
+            threshold: 4.0,
+            lift: vec![0.0, 2.0],
+            per_100h: vec![0.2, 20.0],
             correlation_ms: CORRELATION_MS,
-            lift: 0.0,
         };
-        let at = |rate| threshold(rate, CORRELATION_MS, Some(&measured));
-        for (rate, expected) in
-            [(20.0, 4.0), (2.0, 6.0), (0.2, 8.0), (0.2 / 1f64.exp(), 9.0), (1e9, 4.0)]
-        {
-            assert!((at(rate) - expected).abs() < 1e-9, "{rate}: {}", at(rate));
+        assert_eq!(measured.fault(), None);
+        let at = |rate| bar(rate, CORRELATION_MS, Some(&measured));
+        for (rate, lift, threshold) in [
+            (20.0, 2.0, 4.0),
+            (2.0, 1.0, 4.0),
+            (0.2, 0.0, 4.0),
+            (0.2 / 1f64.exp(), 0.0, 5.0),
+            (1e9, 2.0, 4.0),
+        ] {
+            let found = at(rate);
+            assert!((found.lift - lift).abs() < 1e-9, "{rate}: {found:?}");
+            assert!((found.threshold - threshold).abs() < 1e-9, "{rate}: {found:?}");
         }
-        assert!(threshold(2.0, CORRELATION_MS / 2, Some(&measured)) > at(2.0));
+        assert!(bar(2.0, CORRELATION_MS / 2, Some(&measured)).threshold > at(2.0).threshold);
+        assert_eq!(bar(2.0, CORRELATION_MS * 2, Some(&measured)), at(2.0));
     }
 
     #[test]
@@ -169,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_verdict_comes_within_one_interval_at_any_frame_rate(ratio in 0.5f32..4.0, limit in 3.0f64..12.0) {
+        fn the_verdict_comes_within_one_interval_at_any_frame_rate(ratio in 0.5f64..4.0, limit in 3.0f64..12.0) {
             let reference = time_to(limit, 100, ratio);
             for interval in [1_000, 5_000] {
                 let time = time_to(limit, interval, ratio);
@@ -178,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn a_clock_that_stands_still_or_goes_back_adds_nothing(steps in proptest::collection::vec((0u64..1_000, -4f32..4.0), 1..50)) {
+        fn a_clock_that_stands_still_or_goes_back_adds_nothing(steps in proptest::collection::vec((0u64..1_000, -4f64..4.0), 1..50)) {
             let mut evidence = Evidence::default();
             evidence.add(1_000, 4.0, CORRELATION_MS, 100.0);
             for (at, ratio) in steps {

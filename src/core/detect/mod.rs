@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::clutter::{Background, Clutter};
 use self::consecutive::{Consecutive, ConsecutiveSettings};
-use self::evidence::{Evidence, threshold};
+use self::evidence::{Bar, Evidence, bar};
 use self::statistic::{
     Lens, Region, frame_score, log_likelihood_ratio, point_of, positions, sum_of_confidences,
 };
@@ -75,16 +75,16 @@ const HEADROOM: f64 = 1.2;
 /// Cells and their neighbours from this probability on belong to what a dismissal covers.
 const DISMISSED_FROM: f32 = 0.25;
 
-/// Evidence at which people are told and at which the daemon acts.
+/// From what evidence on people are told and the daemon acts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Limits {
-    alert: f64,
-    act: f64,
+    alert: Bar,
+    act: Bar,
 }
 
 impl Limits {
     fn of(settings: &DetectSettings, model: &ModelFacts) -> Self {
-        let at = |rate| threshold(rate, settings.correlation_ms, model.false_alarms.as_ref());
+        let at = |rate| bar(rate, settings.correlation_ms, model.false_alarms.as_ref());
         Self {
             alert: at(settings.alert_false_alarms_per_100h),
             act: at(settings.act_false_alarms_per_100h),
@@ -106,7 +106,10 @@ struct Lenses {
 /// One camera's detector: every rule runs, one decides.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detector {
-    evidence: Evidence,
+    /// What speaks for telling people.
+    alerting: Evidence,
+    /// What speaks for acting.
+    acting: Evidence,
     /// The Spaghetti Detective's rule.
     pub tsd: Tsd,
     consecutive: Consecutive,
@@ -143,7 +146,8 @@ impl Detector {
 
     /// People have looked: forgets the evidence, keeps dismissals.
     pub fn forget(&mut self) {
-        self.evidence.reset();
+        self.alerting.reset();
+        self.acting.reset();
         self.tsd.new_print();
         self.consecutive = Consecutive::default();
         self.level = Level::Clear;
@@ -176,8 +180,13 @@ impl Detector {
 
     /// Frames did not count for a while (a pause, a blind camera): what comes next stands for no time yet.
     pub fn interrupt(&mut self) {
-        self.evidence.interrupt();
+        self.interrupt_evidence();
         self.background.interrupt();
+    }
+
+    fn interrupt_evidence(&mut self) {
+        self.alerting.interrupt();
+        self.acting.interrupt();
     }
 
     /// What earlier prints taught, if they did.
@@ -227,7 +236,7 @@ impl Detector {
 
     /// Takes in a frame that is no evidence; `early` when nothing has been extruded yet. Returns what it scores.
     pub fn look(&mut self, at_ms: u64, score: &FrameScore, model: &ModelFacts, early: bool) -> f32 {
-        self.evidence.interrupt();
+        self.interrupt_evidence();
         if early && self.background.learn_early(at_ms, &score.map, &model.sha256) {
             self.lenses = None;
         }
@@ -251,9 +260,12 @@ impl Detector {
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
         let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
         let p = sum_of_confidences(map, boxes, &lenses.plain);
-        let lift = model.false_alarms.as_ref().map_or(0.0, |measured| measured.lift);
-        let ratio = log_likelihood_ratio(&model.calibration, counted) + prior + lift;
-        self.evidence.add(at_ms, ratio, settings.correlation_ms, limits.act * HEADROOM);
+        let ratio = f64::from(log_likelihood_ratio(&model.calibration, counted) + prior);
+        let most = limits.act.threshold.max(limits.alert.threshold) * HEADROOM;
+        for (evidence, bar) in [(&mut self.alerting, limits.alert), (&mut self.acting, limits.act)]
+        {
+            evidence.add(at_ms, ratio + bar.lift, settings.correlation_ms, most);
+        }
         self.tsd.add(at_ms, f64::from(p));
         self.consecutive.add(plain, settings.consecutive);
         self.level = match settings.rule {
@@ -264,8 +276,8 @@ impl Detector {
         self.doubted |= self.level >= Level::Alert;
         let fine = self.level == Level::Clear
             && !self.doubted
-            && ratio < 0.0
-            && self.evidence.sum() < limits.alert * CLEAR_PART;
+            && ratio + limits.alert.lift < 0.0
+            && self.alerting.sum() < limits.alert.threshold * CLEAR_PART;
         if may_learn && fine && self.background.learn(at_ms, map, &model.sha256) {
             self.lenses = None;
         }
@@ -301,9 +313,9 @@ impl Detector {
     }
 
     fn evidence_level(&self, Limits { alert, act }: Limits) -> Level {
-        let sum = self.evidence.sum();
+        let (sum, alert) = (self.alerting.sum(), alert.threshold);
         // No single frame is enough, however low the thresholds: before suspicion there is no alert.
-        if sum >= act && self.level > Level::Clear {
+        if self.acting.sum() >= act.threshold && self.level > Level::Clear {
             Level::Act
         } else if sum >= alert && self.level > Level::Clear {
             Level::Alert
@@ -346,7 +358,9 @@ impl Detector {
     /// The deciding rule's statistic as a fraction of what acting needs; may exceed 1.
     pub fn fraction(&self, settings: &DetectSettings) -> f32 {
         let fraction = match settings.rule {
-            Rule::Evidence => self.limits.map_or(0.0, |limits| self.evidence.sum() / limits.act),
+            Rule::Evidence => {
+                self.limits.map_or(0.0, |limits| self.acting.sum() / limits.act.threshold)
+            }
             Rule::Tsd => {
                 (self.tsd.adjusted(settings.tsd_sensitivity, ESCALATION_ACT) / 0.78).max(0.0)
             }

@@ -151,7 +151,8 @@ impl Printer {
 
     /// Keeps this camera's newest frame with the open incident if it is the worst that it showed of it.
     fn keep_worst(&mut self, name: &Name) {
-        let (Some(incident), Some(camera)) = (self.incident.as_mut(), self.cameras.get(name)) else {
+        let (Some(incident), Some(camera)) = (self.incident.as_mut(), self.cameras.get(name))
+        else {
             return;
         };
         let so_far = incident.worst.get(name).map(|(counted, _)| *counted);

@@ -269,7 +269,7 @@ fn what_is_masked_out_counts_for_nothing() {
 }
 
 #[test]
-fn measured_rates_of_false_alarms_set_the_thresholds() {
+fn measured_rates_of_false_alarms_decide_how_eager_it_is() {
     let until_alert = |false_alarms| {
         let mut scenario = Scenario::with(|_| {});
         let model = ModelFacts { false_alarms, ..shipped() };
@@ -280,26 +280,26 @@ fn measured_rates_of_false_alarms_set_the_thresholds() {
             scenario.event_names().contains(&"alert")
         })
     };
-    let measured = FalseAlarms {
-        threshold: vec![2.0, 4.0],
-        per_100h: vec![5.0, 1.0],
+    let eager = FalseAlarms {
+        threshold: 2.0,
+        lift: vec![0.0, 2.0],
+        per_100h: vec![1.0, 10.0],
         correlation_ms: 10_000,
-        lift: 0.0,
     };
-    let lifted = FalseAlarms { lift: 1.0, ..measured.clone() };
-    let measured = until_alert(Some(measured));
-    assert!(measured < until_alert(None));
-    assert!(until_alert(Some(lifted)) < measured);
+    let patient = FalseAlarms { per_100h: vec![10.0, 100.0], ..eager.clone() };
+    let eager = until_alert(Some(eager));
+    assert!(eager < until_alert(Some(patient.clone())));
+    assert!(until_alert(Some(patient)) < until_alert(None));
 }
 
 #[test]
 fn no_single_frame_alerts_however_low_the_thresholds_are() {
     let mut scenario = Scenario::with(|_| {});
     let eager = FalseAlarms {
-        threshold: vec![0.05, 0.1],
-        per_100h: vec![5.0, 1.0],
+        threshold: 0.1,
+        lift: vec![0.0, 1.0],
+        per_100h: vec![1.0, 5.0],
         correlation_ms: 10_000,
-        lift: 0.0,
     };
     let model = ModelFacts { false_alarms: Some(eager), ..shipped() };
     scenario.input(crate::core::contract::Input::Model { model: Ok(model) });
