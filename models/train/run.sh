@@ -72,15 +72,15 @@ chosen() {
   "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["chosen"])' "$work/choice.json"
 }
 
-# The chosen training goes on twice, with samples that it has not seen: as before, and with all stages learning.
-# The mean of the three ships: each errs in its own places.
-further() { # NAME FROZEN
-  "$python" "$here/train.py" "$data" "$work/$1.pt" --failing-from "$(chosen)" --start "$work/$(chosen).pt" --frozen "$2" \
-    --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-$1.log"
+# The chosen training goes on with samples that it has not seen, all stages learning. The mean of before and after ships:
+# each errs in its own places.
+further() {
+  "$python" "$here/train.py" "$data" "$work/whole.pt" --failing-from "$(chosen)" --start "$work/$(chosen).pt" --frozen 0 \
+    --samples "$more_samples" --first "$samples" --rate 6e-4 --renders "$work/renders/train" | tee "$work/train-whole.log"
 }
 
 mean() {
-  "$python" "$here/mean.py" "$work/mean.pt" "$work"/{"$(chosen)",late,whole}.pt
+  "$python" "$here/mean.py" "$work/mean.pt" "$work"/{"$(chosen)",whole}.pt
 }
 
 ship() {
@@ -111,9 +111,8 @@ for set in free all; do
   stage "$work/$set.rows" "$work/$set.onnx" "${measuring[@]}" -- assess "$work/$set.onnx" "$work/$set.rows"
 done
 stage "$work/choice.json" "$work/free.rows" "$work/all.rows" "$here/choose.py" -- pick
-stage "$work/late.pt" "$work/choice.json" -- further late 3
-stage "$work/whole.pt" "$work/choice.json" -- further whole 0
-stage "$work/mean.pt" "$work/late.pt" "$work/whole.pt" "$here/mean.py" -- mean
+stage "$work/whole.pt" "$work/choice.json" -- further
+stage "$work/mean.pt" "$work/whole.pt" "$here/mean.py" -- mean
 stage "$work/mean.onnx" "$work/mean.pt" "$here/export.py" -- \
   "$python" "$here/export.py" "$data" "$work/mean.pt" "$work/mean.onnx"
 stage "$work/mean.rows" "$work/mean.onnx" "${measuring[@]}" -- assess "$work/mean.onnx" "$work/mean.rows"
