@@ -313,7 +313,7 @@ mod tests {
         let bank = Bank { printers: vec![place(Some(view(0.9))), place(None)] };
         let config = config::load(Some(std::path::Path::new("/dev/null"))).unwrap();
         let (watch, act) = wiring::judgement(&config);
-        let judgement = Judgement { watch, act, interval_ms: None };
+        let judgement = Judgement { watch, act, interval_ms: None, alerts_answered: true };
         let mix = Mix { failing: 0.0, hours: (0.5, 1.0), ..Mix::default() };
         let model = ModelFacts {
             name: "test".to_owned(),

@@ -67,6 +67,9 @@ pub struct Arguments {
     /// With --lifts: the sum of evidence that is an alert
     #[arg(long, default_value_t = 4.0, value_name = "SUM", value_parser = threshold, requires = "lifts")]
     threshold: f64,
+    /// Nobody looks after an alert; after a pause people still do
+    #[arg(long)]
+    unanswered: bool,
     /// Decides which views there are; without it the seed. Other prints before the same cameras need no new scoring
     #[arg(long, value_name = "S")]
     views_seed: Option<u64>,
@@ -111,7 +114,8 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
     let config = config::load(Some(&path)).map_err(|problems| anyhow!("{problems}"));
     let (watch, act) = wiring::judgement(&config.or_exit(Exit::Usage)?);
-    let judgement = Judgement { watch, act, interval_ms: None };
+    let alerts_answered = !arguments.unanswered;
+    let judgement = Judgement { watch, act, interval_ms: None, alerts_answered };
     let mut detector = arguments.model.load().or_exit(Exit::Usage)?;
     let order = arguments.order();
     let cache = arguments.cache.clone().or_else(default_cache);

@@ -67,6 +67,8 @@ pub struct Judgement {
     pub act: ActSettings,
     /// Every camera at this interval, ms, whatever the script says.
     pub interval_ms: Option<u64>,
+    /// Whether people look after an alert; after a pause they always do.
+    pub alerts_answered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,7 @@ pub struct Life<'a> {
     alerted: bool,
     blind: u32,
     actions: Vec<Action>,
+    alerts_answered: bool,
 }
 
 impl<'a> Life<'a> {
@@ -129,6 +132,7 @@ impl<'a> Life<'a> {
             alerted: false,
             blind: 0,
             actions: Vec::new(),
+            alerts_answered: judgement.alerts_answered,
         };
         life.input(Input::CommandPlane { closed: None });
         life.input(Input::Model { model: Ok(model.clone()) });
@@ -267,7 +271,9 @@ impl<'a> Life<'a> {
                 }
                 Some(_) | None => {
                     told.false_alerts += 1;
-                    self.plan_in(PEOPLE_LOOK_MS, Due::PeopleLook);
+                    if self.alerts_answered {
+                        self.plan_in(PEOPLE_LOOK_MS, Due::PeopleLook);
+                    }
                 }
             }
         }

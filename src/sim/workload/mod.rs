@@ -7,7 +7,7 @@
 //!
 //! **Modelled**: when things happen. How long prints are, how often somebody walks by, when the light changes, when a
 //! camera dies, when a failure begins and how fast it grows ([`script`]). Also people: they look five minutes after an
-//! alert, dismiss a wrong one, and resume a print that was paused wrongly ([`life`]).
+//! alert (or never), dismiss a wrong one, and resume a print that was paused wrongly ([`life`]).
 //!
 //! **Decided by the real core**, in virtual time, from the inputs that the daemon would give it. One [`life::Life`] is
 //! one printer with one view through several prints, its memory kept from print to print.
