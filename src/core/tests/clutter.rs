@@ -185,6 +185,20 @@ fn what_people_dismissed_alerts_no_more_in_later_prints_but_a_tangle_there_does(
 }
 
 #[test]
+fn a_cable_in_the_picture_is_not_dismissed_along_with_what_is_new_in_it() {
+    let mut scenario = printer(|setup| {
+        setup.printers.get_mut(&name("voron")).unwrap().act.armed = false;
+    });
+    good_print(&mut scenario, &CABLE(), 6);
+    begin(&mut scenario, &CABLE());
+    scenario.frames(CABLE()).for_secs(600).frames(and(&CABLE(), &frame(0.9, 3, 3))).for_secs(120);
+    assert!(scenario.event_names().contains(&"alert"));
+    scenario.ask("household", "dismiss", serde_json::json!({}));
+    scenario.forget().frames(frame(0.999, 0, 3)).for_secs(120);
+    assert!(scenario.event_names().contains(&"alert"), "a tangle over the cable still counts");
+}
+
+#[test]
 fn what_people_dismissed_fades() {
     let map = |p: f32| FailureMap { cells: vec![p; 16], ..frame(0.0, 0, 0).map };
     let mut background = Background::default();
