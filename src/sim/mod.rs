@@ -6,6 +6,7 @@ pub mod klippy;
 pub mod moonraker;
 pub mod mosquitto;
 pub mod newcomer;
+pub mod ports;
 pub mod scene;
 pub mod stage;
 pub mod webcam;

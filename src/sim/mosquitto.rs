@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use super::ports::free_port;
 use crate::core::authz::{Grant, Right};
 use crate::core::types::Name;
 use crate::mqtt::Base;
@@ -22,9 +23,6 @@ use crate::mqtt::managed::process::{Process, find, run_error};
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(15);
-
-/// How often a taken port is exchanged for another.
-const PORTS: u32 = 5;
 
 /// A user of the broker.
 #[derive(Debug, Clone)]
@@ -63,15 +61,9 @@ impl Mosquitto {
     /// # Errors
     /// When Mosquitto is not installed, a file cannot be written, or it does not listen within 15 s.
     pub async fn start(folder: &Path, settings: &Settings) -> Result<Self, MosquittoError> {
-        let mut left = PORTS;
-        loop {
-            left -= 1;
-            match Self::start_at(folder, settings, free_port(folder)?).await {
-                Err(MosquittoError::NotListening { said, .. })
-                    if left > 0 && said.contains("Address already in use") => {}
-                other => return other,
-            }
-        }
+        let port =
+            free_port().map_err(|error| MosquittoError::File { file: folder.to_owned(), error })?;
+        Self::start_at(folder, settings, port).await
     }
 
     /// Starts it on a port of the caller's choice, such as the one it had before.
@@ -229,11 +221,4 @@ fn open_private(file: &Path) -> Result<fs::File, MosquittoError> {
         .mode(0o600)
         .open(file)
         .map_err(|error| MosquittoError::File { file: file.to_owned(), error })
-}
-
-fn free_port(folder: &Path) -> Result<u16, MosquittoError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| MosquittoError::File { file: folder.to_owned(), error })
 }

@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use super::klippy::{self, SimulatedKlippy};
 use super::moonraker::{self, MoonrakerChildError, RealMoonraker, WebcamSection};
 use super::mosquitto::{Account, Mosquitto, Settings};
+use super::ports::free_port;
 use crate::core::types::{BadName, Name};
 use crate::mqtt::client::Received;
 use crate::mqtt::fault::Fault;
@@ -84,7 +85,7 @@ impl PrinterRig {
                 stream_url: stream_url.to_owned(),
                 snapshot_url: String::new(),
             }],
-            ..moonraker::Options::new(python, &data, free_port()?)
+            ..moonraker::Options::new(python, &data, free_port().map_err(io("a free port"))?)
         };
         let socket = options.klippy_socket();
         for needed in [socket.parent().unwrap_or(&data), &options.gcodes()] {
@@ -100,11 +101,6 @@ impl PrinterRig {
         let moonraker = RealMoonraker::start(options).await?;
         Ok(Self { name: name.to_owned(), klippy, moonraker })
     }
-}
-
-fn free_port() -> Result<u16, StageError> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(io("a free port"))?;
-    Ok(listener.local_addr().map_err(io("a free port"))?.port())
 }
 
 /// A broker with an account for the daemon and one for each client, kept apart by its ACL.
@@ -223,7 +219,8 @@ pub fn write_own_config(
     printers: &[&PrinterRig],
     sections: &str,
 ) -> Result<(PathBuf, u16), StageError> {
-    let (local_port, lan_port) = (free_port()?, free_port()?);
+    let port = || free_port().map_err(io("a free port"));
+    let (local_port, lan_port) = (port()?, port()?);
     let store = folder.join("strandwatch.db");
     let mut text = format!(
         "secrets = {:?}\n\n{sections}\n[store]\npath = {store:?}\nevidence = {:?}\n\n[mqtt]\nbase = {BASE:?}\n\

@@ -50,6 +50,7 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn open(file: &Path, outbox_limit: usize) -> Result<Self, StoreError> {
         prepare_place(file)?;
+        let _turn = wait_for_turn(file);
         let connection = match open_checked(file) {
             Ok(connection) => connection,
             Err(Trouble::Refused(error)) => return Err(error),
@@ -282,6 +283,16 @@ fn prepare_place(file: &Path) -> Result<(), StoreError> {
         .open(file)
         .map_err(unwritable)?;
     Ok(())
+}
+
+/// Waits until no other process is opening a store in this folder: one that begins the file while another looks at it
+/// would be taken for a foreign or a locked one. Where a folder cannot be locked, as on some network shares, there is
+/// nothing to wait for.
+fn wait_for_turn(file: &Path) -> Option<fs::File> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let turn = fs::File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    turn.lock().ok()?;
+    Some(turn)
 }
 
 fn open_checked(file: &Path) -> Result<Connection, Trouble> {

@@ -290,3 +290,31 @@ async fn the_log_of_decisions_is_bounded() {
     assert_eq!(kept.len(), 20_000);
     assert_eq!(kept[0], decision("phone", 99));
 }
+
+/// A daemon and a `client add` beside it may both find no file yet.
+#[test]
+fn all_who_begin_a_file_at_once_have_it() {
+    for _ in 0..50 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("strandwatch.db");
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        SqliteStore::open(&file, 10).map(drop)
+                    })
+                })
+                .collect();
+            for one in opening {
+                one.join().unwrap().unwrap();
+            }
+        });
+        let files = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let aside: Vec<_> = files
+            .filter(|entry| entry.file_name().to_string_lossy().contains("corrupt"))
+            .collect();
+        assert!(aside.is_empty(), "{aside:?}");
+    }
+}

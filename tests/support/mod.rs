@@ -33,9 +33,9 @@ pub fn wait_for<T>(what: &str, within: Duration, mut condition: impl FnMut() -> 
     }
 }
 
-/// A TCP port on loopback that was free a moment ago.
+/// A TCP port that nobody uses, and that no other test is given.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    strandwatch::sim::ports::free_port().unwrap()
 }
 
 /// A child process that is killed when it goes out of scope.

@@ -123,21 +123,19 @@ impl Own {
     /// Connects, as soon as the broker runs, and waits until the daemon takes commands.
     pub async fn connect(&self, credential: &Value) -> (Requester, Receiver<Received>) {
         let filters = base().daemon_filters();
-        let (requester, messages) = soon("the broker runs", async {
-            loop {
-                match self.try_connect(credential, &filters).await {
-                    Ok(connected) => return connected,
-                    // One that is just ending resets the handshake.
-                    Err(
-                        Fault::Unreachable { .. } | Fault::Tls { .. } | Fault::TurnedAway { .. },
-                    ) => {
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                    Err(fault) => panic!("{fault}\n{}", self.log()),
+        let deadline = tokio::time::Instant::now() + LONG;
+        let (requester, messages) = loop {
+            match self.try_connect(credential, &filters).await {
+                Ok(connected) => break connected,
+                // One that is just ending resets the handshake.
+                Err(Fault::Unreachable { .. } | Fault::Tls { .. } | Fault::TurnedAway { .. })
+                    if tokio::time::Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+                Err(fault) => panic!("{fault}\n{}", self.log()),
             }
-        })
-        .await;
+        };
         // What is retained may be an earlier daemon's word: only an answer shows that this one listens.
         soon("the daemon takes commands", async {
             for number in 0.. {
