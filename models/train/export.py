@@ -6,26 +6,21 @@ Conv with Clip; XNNPACK takes every one of these operators.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import calibrate
 import data
 from assess import read_rows
-from augment import Composer
 from network import Block, FailureMap, ScaledConv
-from preprocess import letterbox, normalise, read_picture
-from settings import GRID, HEIGHT, INPUT_NAME, OUTPUT_NAME, SEED, WIDTH
+from quantise import quantise
+from settings import GRID, HEIGHT, INPUT_NAME, OUTPUT_NAME, WIDTH
 
 OPSET = 17
-CALIBRATION_PICTURES = 160
 
 
 class Graph:
@@ -99,42 +94,6 @@ def build(network: FailureMap) -> onnx.ModelProto:
     model.ir_version = 9
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-class CalibrationFrames(CalibrationDataReader):
-    """Training pictures as they come, and training samples as augmented, in equal parts."""
-
-    def __init__(self, pictures: list[data.Picture]):
-        rng = np.random.default_rng(SEED)
-        composer = Composer(pictures, [])
-        half = CALIBRATION_PICTURES // 2
-        chosen = rng.choice(len(pictures), half, replace=False)
-        frames = [letterbox(read_picture(pictures[i].path))[0] for i in chosen]
-        frames += [composer.sample(rng).boxed for _ in range(half)]
-        self.frames = iter(frames)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        frame = next(self.frames, None)
-        return None if frame is None else {INPUT_NAME: normalise(frame)[None]}
-
-
-def quantise(fp32: Path, int8: Path, pictures: list[data.Picture]) -> None:
-    """Static INT8 (quantise-dequantise pairs, a scale for each output channel)."""
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(int8),
-            CalibrationFrames(pictures),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=["cell.conv", OUTPUT_NAME],
-            extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.05},
-        )
 
 
 def main() -> None:

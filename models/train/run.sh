@@ -116,7 +116,7 @@ stage "$work/mean.pt" "$work/whole.pt" "$here/mean.py" -- mean
 stage "$work/mean.onnx" "$work/mean.pt" "$here/export.py" -- \
   "$python" "$here/export.py" "$data" "$work/mean.pt" "$work/mean.onnx"
 stage "$work/mean.rows" "$work/mean.onnx" "${measuring[@]}" -- assess "$work/mean.onnx" "$work/mean.rows"
-stage "$models/strandwatch-s.int8.onnx" "$work/mean.rows" "$here"/{export,calibrate}.py -- ship
+stage "$models/strandwatch-s.int8.onnx" "$work/mean.rows" "$here"/{export,quantise,calibrate}.py -- ship
 stage "$models/self-test.png" "$here"/{self_test,scenes,strands}.py -- "$python" "$here/self_test.py" "$models/self-test.png"
 for kind in "fp32 strandwatch-s.onnx" "int8 strandwatch-s.int8.onnx"; do
   read -r name file <<<"$kind"
