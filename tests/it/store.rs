@@ -312,9 +312,8 @@ fn all_who_begin_a_file_at_once_have_it() {
             }
         });
         let files = std::fs::read_dir(folder.path()).unwrap().flatten();
-        let aside: Vec<_> = files
-            .filter(|entry| entry.file_name().to_string_lossy().contains("corrupt"))
-            .collect();
+        let aside: Vec<_> =
+            files.filter(|entry| entry.file_name().to_string_lossy().contains("corrupt")).collect();
         assert!(aside.is_empty(), "{aside:?}");
     }
 }
