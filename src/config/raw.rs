@@ -172,7 +172,8 @@ pub(super) struct Watch {
     #[schemars(range(min = 0.01, max = 1000.0))]
     pub false_alarms_per_100h: f64,
     /// How many times in 100 hours of good printing you would accept a wrong alert; at least the number above. Without it:
-    /// five times that.
+    /// five times that. A camera whose alerts go away with nobody answering them, more often than that, in prints that end well,
+    /// is made to alert more rarely, down to the number above; it acts as before.
     #[schemars(range(min = 0.01, max = 5000.0), example = 5.0)]
     pub alert_false_alarms_per_100h: Option<f64>,
     /// Time between two scored frames while all is well.

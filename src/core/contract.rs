@@ -133,6 +133,9 @@ pub struct PrinterMemory {
     pub false_alarms_per_100h: Option<f64>,
     /// The Spaghetti Detective's lifetime means, by camera.
     pub lifetime: BTreeMap<Name, super::detect::tsd::RollingMean>,
+    /// What came of alerts that nobody answered, by camera.
+    #[serde(default)]
+    pub habits: BTreeMap<Name, super::detect::patience::Habit>,
     /// Whether a prompt of ours stands on the printer's screens.
     #[serde(default)]
     pub prompt_open: bool,

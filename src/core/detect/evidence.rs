@@ -27,18 +27,25 @@ const LARGEST_STEP: f64 = 4.0;
 
 impl Evidence {
     /// Takes in one frame's log-likelihood ratio, lifted; `at_ms` is when the frame was taken. A frame that is not newer than
-    /// the one before adds nothing. `most` bounds the sum, so that an hour of failure is forgotten in minutes.
-    pub fn add(&mut self, at_ms: u64, log_likelihood_ratio: f64, correlation_ms: u64, most: f64) {
+    /// the one before adds nothing. `most` bounds the sum, so that an hour of failure is forgotten in minutes. Returns for how
+    /// long the frame stands, ms.
+    pub fn add(
+        &mut self,
+        at_ms: u64,
+        log_likelihood_ratio: f64,
+        correlation_ms: u64,
+        most: f64,
+    ) -> u64 {
         let Some(last) = self.last_ms.replace(at_ms.max(self.last_ms.unwrap_or(0))) else {
-            return;
+            return 0;
         };
         let elapsed = at_ms.saturating_sub(last).min(correlation_ms);
         let weight = elapsed as f64 / correlation_ms.max(1) as f64;
-        if log_likelihood_ratio.is_nan() {
-            return;
+        if !log_likelihood_ratio.is_nan() {
+            let step = log_likelihood_ratio.clamp(-LARGEST_STEP, LARGEST_STEP) * weight;
+            self.sum = (self.sum + step).clamp(0.0, most);
         }
-        let step = log_likelihood_ratio.clamp(-LARGEST_STEP, LARGEST_STEP) * weight;
-        self.sum = (self.sum + step).clamp(0.0, most);
+        elapsed
     }
 
     /// The sum, 0 or more.

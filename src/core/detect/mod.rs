@@ -3,6 +3,7 @@
 pub mod clutter;
 pub mod consecutive;
 pub mod evidence;
+pub mod patience;
 pub mod statistic;
 pub mod tsd;
 pub mod view;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use self::clutter::{Background, Clutter};
 use self::consecutive::{Consecutive, ConsecutiveSettings};
 use self::evidence::{Bar, Evidence, bar};
+use self::patience::{Habit, Patience};
 use self::statistic::{
     Lens, Region, frame_score, log_likelihood_ratio, point_of, positions, sum_of_confidences,
 };
@@ -83,12 +85,9 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(settings: &DetectSettings, model: &ModelFacts) -> Self {
+    fn of(alert_per_100h: f64, settings: &DetectSettings, model: &ModelFacts) -> Self {
         let at = |rate| bar(rate, settings.correlation_ms, model.false_alarms.as_ref());
-        Self {
-            alert: at(settings.alert_false_alarms_per_100h),
-            act: at(settings.act_false_alarms_per_100h),
-        }
+        Self { alert: at(alert_per_100h), act: at(settings.act_false_alarms_per_100h) }
     }
 }
 
@@ -121,8 +120,7 @@ pub struct Detector {
     view: ViewReference,
     lenses: Option<Lenses>,
     limits: Option<Limits>,
-    /// An alert was raised in this print that nobody has looked at.
-    doubted: bool,
+    patience: Patience,
     /// A part of this print has failed.
     failed: bool,
 }
@@ -130,9 +128,10 @@ pub struct Detector {
 impl Detector {
     /// A detector of a camera of which only the part within `masks` counts (all of it when there are none), with what
     /// earlier prints taught.
-    pub fn new(masks: Vec<Vec<[f64; 2]>>, clutter: Option<Clutter>) -> Self {
+    pub fn new(masks: Vec<Vec<[f64; 2]>>, clutter: Option<Clutter>, habit: Habit) -> Self {
         let view = clutter.as_ref().and_then(|clutter| clutter.view.clone()).unwrap_or_default();
-        Self { masks, view, background: Background::new(clutter), ..Self::default() }
+        let (background, patience) = (Background::new(clutter), Patience::new(habit));
+        Self { masks, view, background, patience, ..Self::default() }
     }
 
     /// Begins a new print: evidence and dismissals are of a print.
@@ -141,6 +140,7 @@ impl Detector {
         self.dismissed = Region::default();
         self.failed = false;
         self.background.new_print();
+        self.patience.new_print();
         self.lenses = None;
     }
 
@@ -151,7 +151,7 @@ impl Detector {
         self.tsd.new_print();
         self.consecutive = Consecutive::default();
         self.level = Level::Clear;
-        self.doubted = false;
+        self.patience.looked();
     }
 
     /// For the rest of this print, what these frames show counts for nothing there, and the evidence goes. `accused` are
@@ -201,6 +201,7 @@ impl Detector {
         let moved = view.is_some_and(|view| self.view.moves_to(view, printer_moves));
         if moved {
             self.dismissed = Region::default();
+            self.patience = Patience::default();
             self.lenses = None;
         }
         moved && self.background.forget()
@@ -225,9 +226,18 @@ impl Detector {
         self.forget();
     }
 
-    /// The print ended well: what it showed is what fine prints show here. `None` when nothing was learned.
+    /// What earlier prints taught of this camera's alerts.
+    pub fn habit(&self) -> Habit {
+        self.patience.habit()
+    }
+
+    /// The print ended well: what it showed is what fine prints show here. `None` when nothing was learned of its cells.
     pub fn settle(&mut self) -> Option<&Clutter> {
-        if self.doubted || self.failed {
+        let doubted = self.patience.is_doubted();
+        if !self.failed {
+            self.patience.ended_well();
+        }
+        if doubted || self.failed {
             return None;
         }
         self.lenses = None;
@@ -255,17 +265,21 @@ impl Detector {
         (prior, may_learn): (f32, bool),
     ) -> f32 {
         let FrameScore { map, boxes, .. } = score;
-        let limits = *self.limits.insert(Limits::of(settings, model));
+        let held_to = self
+            .patience
+            .rate(settings.alert_false_alarms_per_100h, settings.act_false_alarms_per_100h);
+        let limits = *self.limits.insert(Limits::of(held_to, settings, model));
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
         let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
         let p = sum_of_confidences(map, boxes, &lenses.plain);
         let ratio = f64::from(log_likelihood_ratio(&model.calibration, counted) + prior);
         let most = limits.act.threshold.max(limits.alert.threshold) * HEADROOM;
-        for (evidence, bar) in [(&mut self.alerting, limits.alert), (&mut self.acting, limits.act)]
-        {
-            evidence.add(at_ms, ratio + bar.lift, settings.correlation_ms, most);
-        }
+        let add = |evidence: &mut Evidence, bar: Bar| {
+            evidence.add(at_ms, ratio + bar.lift, settings.correlation_ms, most)
+        };
+        let elapsed_ms = add(&mut self.alerting, limits.alert);
+        add(&mut self.acting, limits.act);
         self.tsd.add(at_ms, f64::from(p));
         self.consecutive.add(plain, settings.consecutive);
         self.level = match settings.rule {
@@ -273,9 +287,9 @@ impl Detector {
             Rule::Tsd => self.tsd_level(settings),
             Rule::Consecutive => self.consecutive_level(settings.consecutive),
         };
-        self.doubted |= self.level >= Level::Alert;
+        self.patience.follow(self.level, held_to, elapsed_ms);
         let fine = self.level == Level::Clear
-            && !self.doubted
+            && !self.patience.is_doubted()
             && ratio + limits.alert.lift < 0.0
             && self.alerting.sum() < limits.alert.threshold * CLEAR_PART;
         if may_learn && fine && self.background.learn(at_ms, map, &model.sha256) {

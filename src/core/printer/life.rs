@@ -107,6 +107,7 @@ impl Printer {
                 });
             }
             self.memory.lifetime.insert(name.clone(), camera.detector.tsd.lifetime);
+            self.memory.habits.insert(name.clone(), camera.detector.habit());
             camera.begin_print(now);
         }
     }

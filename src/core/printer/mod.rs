@@ -151,6 +151,7 @@ impl Printer {
             on_failure: None,
             false_alarms_per_100h: None,
             lifetime: BTreeMap::new(),
+            habits: BTreeMap::new(),
             prompt_open: false,
         });
         let cameras = setup
@@ -158,7 +159,8 @@ impl Printer {
             .iter()
             .map(|camera| {
                 let view = setup.views.get(camera).cloned().unwrap_or_default();
-                let mut detector = Detector::new(view.masks, view.clutter);
+                let habit = memory.habits.get(camera).copied().unwrap_or_default();
+                let mut detector = Detector::new(view.masks, view.clutter, habit);
                 detector.tsd.lifetime = memory.lifetime.get(camera).copied().unwrap_or_default();
                 (camera.clone(), Camera { detector, ..Camera::default() })
             })

@@ -1,7 +1,7 @@
 //! What lies in view while prints are fine must not alarm; what goes wrong over it must.
 
 use super::scenario::{Scenario, frame, name};
-use crate::core::contract::{Output, Setup};
+use crate::core::contract::{Input, Output, PrinterMemory, Setup};
 use crate::core::detect::clutter::{Background, Clutter};
 use crate::core::detect::evidence::FalseAlarms;
 use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
@@ -21,7 +21,7 @@ fn shipped() -> ModelFacts {
 
 fn printer(change: impl FnOnce(&mut Setup)) -> Scenario {
     let mut scenario = Scenario::with(change);
-    scenario.input(crate::core::contract::Input::Model { model: Ok(shipped()) });
+    scenario.input(Input::Model { model: Ok(shipped()) });
     scenario
 }
 
@@ -287,7 +287,7 @@ fn measured_rates_of_false_alarms_decide_how_eager_it_is() {
     let until_alert = |false_alarms| {
         let mut scenario = Scenario::with(|_| {});
         let model = ModelFacts { false_alarms, ..shipped() };
-        scenario.input(crate::core::contract::Input::Model { model: Ok(model) });
+        scenario.input(Input::Model { model: Ok(model) });
         scenario.start_print("a.gcode");
         (1..).find(|_| {
             scenario.frames(frame(0.9, 1, 1)).for_secs(1);
@@ -307,6 +307,56 @@ fn measured_rates_of_false_alarms_decide_how_eager_it_is() {
 }
 
 #[test]
+fn a_camera_whose_alerts_nobody_answers_alerts_more_rarely_also_after_a_restart() {
+    let measured = FalseAlarms {
+        threshold: 4.0,
+        lift: vec![0.0, 2.0],
+        per_100h: vec![0.5, 5.0],
+        correlation_ms: 10_000,
+    };
+    let model = ModelFacts { false_alarms: Some(measured), ..shipped() };
+    let begin = |memory: Option<PrinterMemory>| {
+        let mut scenario = Scenario::with(|setup| {
+            let printer = setup.printers.get_mut(&name("voron")).unwrap();
+            printer.act.armed = false;
+            printer.memory = memory;
+        });
+        scenario.input(Input::Model { model: Ok(model.clone()) });
+        scenario
+    };
+    let until_alert = |scenario: &mut Scenario| {
+        scenario.forget();
+        let seconds = (1..600).find(|_| {
+            scenario.frames(frame(0.7, 1, 1)).for_secs(1);
+            scenario.event_names().contains(&"alert")
+        });
+        scenario.score(0.0).for_secs(60);
+        assert_eq!(scenario.event_names().last(), Some(&"cleared"));
+        seconds.unwrap()
+    };
+    let mut scenario = begin(None);
+    scenario.start_print("a.gcode");
+    let [first, second] = [(); 2].map(|()| until_alert(&mut scenario));
+    assert!(first < second, "{first} s, then {second} s");
+    scenario.print_state(PrintState::Complete);
+    let memory = scenario.fresh().filter_map(|output| {
+        if let Output::Remember { memory, .. } = output { Some(memory.clone()) } else { None }
+    });
+    let mut restarted = begin(memory.last());
+    let third = until_alert(restarted.start_print("b.gcode"));
+    assert!(second <= third, "{second} s, then {third} s");
+
+    // Whoever looks, and be it late, is not alerted more rarely.
+    let mut scenario = begin(None);
+    let first = until_alert(scenario.start_print("a.gcode"));
+    scenario.ask("owner", "dismiss", serde_json::json!({}));
+    scenario.print_state(PrintState::Complete).start_print("b.gcode");
+    scenario.forget();
+    scenario.frames(frame(0.7, 3, 3)).for_secs(first + 1);
+    assert!(scenario.event_names().contains(&"alert"));
+}
+
+#[test]
 fn no_single_frame_alerts_however_low_the_thresholds_are() {
     let mut scenario = Scenario::with(|_| {});
     let eager = FalseAlarms {
@@ -316,7 +366,7 @@ fn no_single_frame_alerts_however_low_the_thresholds_are() {
         correlation_ms: 10_000,
     };
     let model = ModelFacts { false_alarms: Some(eager), ..shipped() };
-    scenario.input(crate::core::contract::Input::Model { model: Ok(model) });
+    scenario.input(Input::Model { model: Ok(model) });
     scenario.start_print("a.gcode");
     for p in [0.02, 0.99, 0.02] {
         scenario.frames(frame(p, 1, 1)).for_secs(1);
@@ -330,7 +380,6 @@ fn no_single_frame_alerts_however_low_the_thresholds_are() {
 /// The same scene at another frame rate: the verdict comes within one interval.
 #[test]
 fn the_verdict_comes_at_the_same_time_at_any_frame_rate() {
-    use crate::core::contract::Input;
     let alerts_at = |interval_ms: u64| {
         let mut scenario = printer(|_| {});
         scenario.start_print("a.gcode");
