@@ -201,7 +201,7 @@ impl Detector {
         let moved = view.is_some_and(|view| self.view.moves_to(view, printer_moves));
         if moved {
             self.dismissed = Region::default();
-            self.patience = Patience::default();
+            self.patience.moved();
             self.lenses = None;
         }
         moved && self.background.forget()

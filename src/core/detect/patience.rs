@@ -1,7 +1,7 @@
 //! Patience with a camera whose alerts nobody answers.
 //!
 //! Whoever answers an alert teaches the camera's cells ([`super::clutter`]). Where nobody ever does, the same place would
-//! alert in print after print. An alert that went away by itself was probably wrong, and surely was when its print ended
+//! alert in print after print. An alert that went away by itself was probably wrong, all the more when its print ended
 //! well: a camera that alerts so `k` times as often as tolerated is held to a `k`-th of the tolerated rate, down to the rate
 //! for acting, which stays what it is. The estimate of `k` begins with one alert where one was tolerated.
 
@@ -65,6 +65,11 @@ impl Patience {
             self.open = false;
             self.cleared = self.cleared.saturating_add(1);
         }
+    }
+
+    /// The camera shows something else from now on: what earlier prints taught is of no use. This print stays in doubt.
+    pub fn moved(&mut self) {
+        self.habit = Habit::default();
     }
 
     /// People have looked: this print's alerts so far are answered.
@@ -146,6 +151,17 @@ mod tests {
         print(&mut patience, 4, 3);
         patience.new_print();
         assert_eq!(patience.habit(), Habit::default());
+    }
+
+    #[test]
+    fn a_moved_camera_begins_anew_and_its_print_stays_in_doubt() {
+        let mut patience = Patience::default();
+        print(&mut patience, 4, 3);
+        patience.ended_well();
+        print(&mut patience, 4, 1);
+        patience.moved();
+        assert_eq!(patience.habit(), Habit::default());
+        assert!(patience.is_doubted());
     }
 
     #[test]
