@@ -95,6 +95,9 @@ pub struct CameraDocument {
     pub size: Option<(u32, u32)>,
     /// Time of the last inference, ms, one decimal.
     pub infer_ms: Option<f64>,
+    /// Wrong alerts per 100 print-hours that it is held to, one decimal, as nobody answered too many of its alerts; null while
+    /// it is what was asked for.
+    pub held_to_per_100h: Option<f64>,
 }
 
 /// `print_stats.state`.
@@ -154,6 +157,11 @@ pub struct IncidentDocument {
 /// Three decimals: finer changes are not worth a message.
 pub fn thousandths(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+/// One decimal.
+pub fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// Milliseconds since the epoch as seconds with milliseconds.

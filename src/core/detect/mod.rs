@@ -226,6 +226,11 @@ impl Detector {
         self.forget();
     }
 
+    /// Wrong alerts per 100 hours that this camera is held to.
+    pub fn held_to(&self, settings: &DetectSettings) -> f64 {
+        self.patience.rate(settings.alert_false_alarms_per_100h, settings.act_false_alarms_per_100h)
+    }
+
     /// What earlier prints taught of this camera's alerts.
     pub fn habit(&self) -> Habit {
         self.patience.habit()
@@ -265,9 +270,7 @@ impl Detector {
         (prior, may_learn): (f32, bool),
     ) -> f32 {
         let FrameScore { map, boxes, .. } = score;
-        let held_to = self
-            .patience
-            .rate(settings.alert_false_alarms_per_100h, settings.act_false_alarms_per_100h);
+        let held_to = self.held_to(settings);
         let limits = *self.limits.insert(Limits::of(held_to, settings, model));
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);

@@ -5,8 +5,8 @@ use super::watching::corners;
 use crate::core::contract::Output;
 use crate::core::detect::Level;
 use crate::core::document::{
-    CameraDocument, IncidentDocument, StateDocument, Verdict, klippy_word, print_word, thousandths,
-    unix_seconds,
+    CameraDocument, IncidentDocument, StateDocument, Verdict, klippy_word, print_word, tenths,
+    thousandths, unix_seconds,
 };
 use crate::core::incident::{Question, Stage};
 use crate::core::types::{LinkStatus, Now, SourceHealth};
@@ -111,6 +111,7 @@ impl Printer {
             Some(SourceHealth::Impaired { why, .. }) => ("impaired", Some(why.clone())),
             Some(SourceHealth::Blind { why, .. }) => ("blind", Some(why.clone())),
         };
+        let detect = self.detect();
         let decoding = report.map(|report| report.decoding.clone()).unwrap_or_default();
         CameraDocument {
             health: health.to_owned(),
@@ -121,7 +122,10 @@ impl Printer {
             size: report.and_then(|report| report.size),
             infer_ms: camera
                 .and_then(|camera| camera.last.as_ref())
-                .map(|last| (f64::from(last.infer_ms) * 10.0).round() / 10.0),
+                .map(|last| tenths(f64::from(last.infer_ms))),
+            held_to_per_100h: camera
+                .map(|camera| tenths(camera.detector.held_to(&detect)))
+                .filter(|held_to| *held_to < detect.alert_false_alarms_per_100h),
         }
     }
 

@@ -338,6 +338,7 @@ fn a_camera_whose_alerts_nobody_answers_alerts_more_rarely_also_after_a_restart(
     scenario.start_print("a.gcode");
     let [first, second] = [(); 2].map(|()| until_alert(&mut scenario));
     assert!(first < second, "{first} s, then {second} s");
+    assert_eq!(scenario.state()["cameras"]["cam"]["held_to_per_100h"], 1.7, "two, not one in 20 h");
     scenario.print_state(PrintState::Complete);
     let memory = scenario.fresh().filter_map(|output| {
         if let Output::Remember { memory, .. } = output { Some(memory.clone()) } else { None }
@@ -349,7 +350,9 @@ fn a_camera_whose_alerts_nobody_answers_alerts_more_rarely_also_after_a_restart(
     // Whoever looks, and be it late, is not alerted more rarely.
     let mut scenario = begin(None);
     let first = until_alert(scenario.start_print("a.gcode"));
+    assert_eq!(scenario.state()["cameras"]["cam"]["held_to_per_100h"], 2.5);
     scenario.ask("owner", "dismiss", serde_json::json!({}));
+    assert!(scenario.state()["cameras"]["cam"]["held_to_per_100h"].is_null());
     scenario.print_state(PrintState::Complete).start_print("b.gcode");
     scenario.forget();
     scenario.frames(frame(0.7, 3, 3)).for_secs(first + 1);
