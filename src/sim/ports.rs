@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_given_out_once_and_not_while_somebody_listens_there() {
+    fn a_port_is_given_out_once_and_can_be_listened_on() {
         let mut given: Vec<u16> = (0..200).map(|_| free_port().unwrap()).collect();
         let listeners: Vec<_> =
             given.iter().map(|port| TcpListener::bind(("127.0.0.1", *port)).unwrap()).collect();

@@ -282,6 +282,12 @@ fn what_is_masked_out_counts_for_nothing() {
     assert!(scenario.event_names().contains(&"alert"));
 }
 
+/// What two lifts were measured to cost.
+fn measured(threshold: f64, lift: [f64; 2], per_100h: [f64; 2]) -> FalseAlarms {
+    let (lift, per_100h) = (lift.to_vec(), per_100h.to_vec());
+    FalseAlarms { threshold, lift, per_100h, correlation_ms: 10_000 }
+}
+
 #[test]
 fn measured_rates_of_false_alarms_decide_how_eager_it_is() {
     let until_alert = |false_alarms| {
@@ -294,12 +300,7 @@ fn measured_rates_of_false_alarms_decide_how_eager_it_is() {
             scenario.event_names().contains(&"alert")
         })
     };
-    let eager = FalseAlarms {
-        threshold: 2.0,
-        lift: vec![0.0, 2.0],
-        per_100h: vec![1.0, 10.0],
-        correlation_ms: 10_000,
-    };
+    let eager = measured(2.0, [0.0, 2.0], [1.0, 10.0]);
     let patient = FalseAlarms { per_100h: vec![10.0, 100.0], ..eager.clone() };
     let eager = until_alert(Some(eager));
     assert!(eager < until_alert(Some(patient.clone())));
@@ -308,13 +309,8 @@ fn measured_rates_of_false_alarms_decide_how_eager_it_is() {
 
 #[test]
 fn a_camera_whose_alerts_nobody_answers_alerts_more_rarely_also_after_a_restart() {
-    let measured = FalseAlarms {
-        threshold: 4.0,
-        lift: vec![0.0, 2.0],
-        per_100h: vec![0.5, 5.0],
-        correlation_ms: 10_000,
-    };
-    let model = ModelFacts { false_alarms: Some(measured), ..shipped() };
+    let costs = measured(4.0, [0.0, 2.0], [0.5, 5.0]);
+    let model = ModelFacts { false_alarms: Some(costs), ..shipped() };
     let begin = |memory: Option<PrinterMemory>| {
         let mut scenario = Scenario::with(|setup| {
             let printer = setup.printers.get_mut(&name("voron")).unwrap();
@@ -362,12 +358,7 @@ fn a_camera_whose_alerts_nobody_answers_alerts_more_rarely_also_after_a_restart(
 #[test]
 fn no_single_frame_alerts_however_low_the_thresholds_are() {
     let mut scenario = Scenario::with(|_| {});
-    let eager = FalseAlarms {
-        threshold: 0.1,
-        lift: vec![0.0, 1.0],
-        per_100h: vec![1.0, 5.0],
-        correlation_ms: 10_000,
-    };
+    let eager = measured(0.1, [0.0, 1.0], [1.0, 5.0]);
     let model = ModelFacts { false_alarms: Some(eager), ..shipped() };
     scenario.input(Input::Model { model: Ok(model) });
     scenario.start_print("a.gcode");
