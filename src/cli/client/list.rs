@@ -13,7 +13,7 @@ pub(super) async fn show(desk: &Desk, as_json: bool) -> Outcome {
     let stored = desk.stored().await?;
     let grants = clients::combined(&desk.config.grants, &stored);
     let accounts = match &desk.managed {
-        Some(settings) => Some(Accounts::look(&settings.folder).or_exit(Exit::Internal)?),
+        Some(settings) => Some(Accounts::look(&settings.folder).await.or_exit(Exit::Internal)?),
         None => None,
     };
     let mut rows = Vec::new();

@@ -5,6 +5,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use ring::pbkdf2;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::folder::{Folder, random, write_private};
 use super::process::MosquittoError;
@@ -26,6 +28,9 @@ pub const CONTROL: &str = "$CONTROL/dynamic-security/v1";
 
 /// As many rounds as the plugin itself uses; the secrets have 128 random bits, which no number of rounds improves.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(101).expect("not zero");
+
+/// Mosquitto may take so long to write the file, on a card that is busy.
+const WRITING: Duration = Duration::from_secs(2);
 
 /// The accounts' file, in memory. What else the plugin can keep (groups, what anonymous users may do) is not used here.
 #[derive(Debug)]
@@ -87,11 +92,24 @@ impl Hash {
 }
 
 impl Accounts {
-    /// Reads the file, without the lock: to look at it. There being none is no account.
+    /// Reads the file while a broker may run: to look at it. There being none is no account. Mosquitto writes in place, so
+    /// what is found may be half of it: a whole one is waited for.
     ///
     /// # Errors
-    /// When it is there and cannot be read or understood.
-    pub fn look(folder: &Folder) -> Result<Self, MosquittoError> {
+    /// When it is there and cannot be read, or does not become one that can be understood.
+    pub async fn look(folder: &Folder) -> Result<Self, MosquittoError> {
+        let deadline = Instant::now() + WRITING;
+        loop {
+            match Self::read(folder) {
+                Err(MosquittoError::Damaged { .. }) if Instant::now() < deadline => {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn read(folder: &Folder) -> Result<Self, MosquittoError> {
         let file = folder.accounts();
         match std::fs::read(&file) {
             Ok(text) => match serde_json::from_slice(&text) {
@@ -111,7 +129,7 @@ impl Accounts {
     /// # Errors
     /// When it cannot be read or set aside.
     pub fn open(folder: &Folder, _held: &Lock) -> Result<Self, MosquittoError> {
-        match Self::look(folder) {
+        match Self::read(folder) {
             Err(MosquittoError::Damaged { file, why }) => {
                 let aside = file.with_extension("json.damaged");
                 std::fs::rename(&file, &aside)
@@ -208,5 +226,46 @@ impl Accounts {
             "clients": self.lists.clients, "groups": [], "roles": self.lists.roles,
         });
         write_private(&self.file, format!("{document:#}\n").as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_looks_while_the_broker_writes_sees_the_whole_file() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path().to_owned());
+        let whole = json!({ "clients": [{ "username": "owner" }], "roles": [] }).to_string();
+        std::fs::write(folder.accounts(), &whole).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (file, stopped) = (folder.accounts(), Arc::clone(&stop));
+        let broker = std::thread::spawn(move || {
+            // As Mosquitto does it: emptied, then filled.
+            while !stopped.load(Ordering::Relaxed) {
+                std::fs::write(&file, &whole).unwrap();
+            }
+        });
+        let mut seen = Vec::new();
+        for _ in 0..500 {
+            seen.push(Accounts::look(&folder).await.map(|accounts| accounts.has("owner")));
+        }
+        stop.store(true, Ordering::Relaxed);
+        broker.join().unwrap();
+        for found in seen {
+            assert!(found.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_stays_half_is_called_damaged() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path().to_owned());
+        std::fs::write(folder.accounts(), "{\"clients\": [").unwrap();
+        assert!(matches!(Accounts::look(&folder).await, Err(MosquittoError::Damaged { .. })));
     }
 }
