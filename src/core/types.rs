@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::detect::evidence::FalseAlarms;
+use super::detect::light::Brightness;
 use super::detect::view::ViewSignature;
 pub use super::source::{Decoding, SourceFault, SourceHealth, SourceReport};
 
@@ -304,6 +305,9 @@ pub struct FrameScore {
     /// What the picture looks like as a whole, now and then: tells whether the camera was moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<ViewSignature>,
+    /// How bright the parts of the picture are: tells whether the light has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brightness: Option<Brightness>,
 }
 
 impl FrameScore {

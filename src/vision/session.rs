@@ -68,7 +68,8 @@ impl Detector {
         let placement = self.prepare(frame)?;
         let prediction = self.infer()?;
         let score = self.interpret(prediction, &placement)?;
-        Ok(FrameScore { view: view::signature(frame), ..score })
+        let (view, brightness) = (view::signature(frame), view::brightness(frame));
+        Ok(FrameScore { view, brightness, ..score })
     }
 
     /// First stage: the frame becomes the input tensor.
@@ -128,7 +129,7 @@ impl Detector {
             }
         };
         let score = frame_score(self.model.rule, &map, &boxes, &Lens::clear());
-        Ok(FrameScore { score, boxes, map, infer_ms, view: None })
+        Ok(FrameScore { score, boxes, map, infer_ms, view: None, brightness: None })
     }
 
     fn wrong(&self, problem: String) -> VisionError {

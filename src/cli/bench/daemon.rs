@@ -245,7 +245,8 @@ fn score(p: f32) -> FrameScore {
         content: [0.0, 0.125, 1.0, 0.875],
         cells: vec![p; 400],
     };
-    FrameScore { score: p, boxes: Vec::new(), map, infer_ms: 10.0, view: None }.quantised()
+    FrameScore { score: p, boxes: Vec::new(), map, infer_ms: 10.0, view: None, brightness: None }
+        .quantised()
 }
 
 /// One state document to a real broker, acknowledged.

@@ -8,17 +8,16 @@ use anyhow::Context;
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
-use super::moments::{self, Scenery, Thoroughness};
+use super::moments::{self, Scenery, Thoroughness, as_frame};
 use super::rendered::Rendered;
 use super::staged::Stock;
 use crate::cli::pictures::Progress;
-use crate::core::types::{FrameScore, Now};
-use crate::ports::Frame;
+use crate::core::types::FrameScore;
 use crate::sim::workload::{Bank, Place, View};
 use crate::vision::Detector;
 
 /// Counts changes of what is drawn: a bank of an older drawing is not used.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What a bank is made of.
 #[derive(Debug, Clone)]
@@ -94,22 +93,13 @@ impl Order {
     }
 
     fn survey(&self, scenery: &mut dyn Scenery, detector: &mut Detector) -> anyhow::Result<View> {
-        // In pictures head and bed stand still for hours and then jump: a camera sees them move, so what is to follow a
-        // camera's view has nothing true to go by.
-        let moves = self.pictures.is_none();
-        moments::survey(scenery, self.thorough, &mut |picture| {
-            let score = score(detector, picture)?;
-            Ok(FrameScore { view: score.view.clone().filter(|_| moves), ..score })
-        })
+        moments::survey(scenery, self.thorough, &mut |picture| score(detector, picture))
     }
 }
 
 fn score(detector: &mut Detector, picture: RgbImage) -> anyhow::Result<FrameScore> {
-    let (width, height) = picture.dimensions();
-    let taken_at = Now { mono_ms: 0, unix_ms: 0 };
-    let frame = Frame { width, height, rgb: picture.into_raw(), taken_at, sequence: 0 };
     // As the daemon hands it to the core; how long it took must not make two runs differ.
-    Ok(FrameScore { infer_ms: 0.0, ..detector.score(&frame)? }.quantised())
+    Ok(FrameScore { infer_ms: 0.0, ..detector.score(&as_frame(picture))? }.quantised())
 }
 
 /// What cannot be read is scored anew.

@@ -291,6 +291,7 @@ mod tests {
             map,
             infer_ms: 1.0,
             view: None,
+            brightness: None,
         }]
     }
 

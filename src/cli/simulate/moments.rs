@@ -2,9 +2,11 @@
 
 use image::RgbImage;
 
-use crate::core::types::FrameScore;
+use crate::core::types::{FrameScore, Now};
+use crate::ports::Frame;
 use crate::sim::scene::Passer;
 use crate::sim::workload::{Growth, View};
+use crate::vision::view::brightness;
 
 /// Lamps, the usual one first; 1 is what the picture was made in.
 pub(super) const LIGHTS: [f32; 3] = [1.0, 0.5, 1.5];
@@ -47,6 +49,9 @@ pub(super) trait Scenery {
     fn is_cluttered(&self) -> bool;
     /// Stages of the print that it can show, at least 1.
     fn stages(&self) -> usize;
+    /// Whether the printer stands still within a stage and jumps to the next. A camera sees it move: what follows a camera's
+    /// view has nothing true to go by then, and what follows the light takes one stage for all.
+    fn jumps(&self) -> bool;
     /// The picture of a moment.
     fn picture(&mut self, moment: Moment) -> anyhow::Result<RgbImage>;
 }
@@ -61,7 +66,16 @@ pub(super) fn survey(
     let mut shot = 0;
     let mut take = |scenery: &mut dyn Scenery, moment: Moment| {
         shot += 1;
-        score(scenery.picture(Moment { shot, ..moment })?)
+        let moment = Moment { shot, ..moment };
+        let mut scored = score(scenery.picture(moment)?)?;
+        if scenery.jumps() {
+            scored.view = None;
+            if moment.stage > 0 {
+                let first = scenery.picture(Moment { stage: 0, ..moment })?;
+                scored.brightness = brightness(&as_frame(first));
+            }
+        }
+        anyhow::Ok(scored)
     };
     let mut good = Vec::new();
     for light in 0..LIGHTS.len() {
@@ -98,4 +112,11 @@ pub(super) fn survey(
     }
     let (name, cluttered) = (scenery.name(), scenery.is_cluttered());
     Ok(View { name, cluttered, good, passing, reaching, growths })
+}
+
+/// A picture as a camera would hand it on.
+pub(super) fn as_frame(picture: RgbImage) -> Frame {
+    let (width, height) = picture.dimensions();
+    let taken_at = Now { mono_ms: 0, unix_ms: 0 };
+    Frame { width, height, rgb: picture.into_raw(), taken_at, sequence: 0 }
 }

@@ -51,6 +51,10 @@ impl Scenery for Rendered {
         STAGES
     }
 
+    fn jumps(&self) -> bool {
+        false
+    }
+
     fn picture(&mut self, moment: Moment) -> anyhow::Result<RgbImage> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed ^ (moment.shot << 20));
         let (failure, size) = moment.failure.unwrap_or((0, 0.0));

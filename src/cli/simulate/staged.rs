@@ -186,6 +186,10 @@ impl Scenery for Staged<'_> {
         self.frames.len()
     }
 
+    fn jumps(&self) -> bool {
+        true
+    }
+
     fn picture(&mut self, moment: Moment) -> anyhow::Result<RgbImage> {
         let mut picture = self.frames[moment.stage].clone();
         if let Some(clutter) = &self.clutter {

@@ -3,7 +3,7 @@
 //!
 //! A cell's log-odds of showing strands are compared with their mean while all was well, a mean that leans towards the
 //! hot. What is known to be cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean
-//! counts for as much more as it lies below (3.9 log-odds at most, by `MARGIN`): a steady 0.3 in a corner that never
+//! counts for as much more as it lies below (3.9 log-odds at most, by the margin of [`log_odds`]): a steady 0.3 in a corner that never
 //! showed more than 0.02 is news, and none where a cable has always scored 0.3.
 //!
 //! | learned from | may discount, log-odds | why it can be trusted |
@@ -19,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::odds::log_odds;
 use super::view::ViewReference;
 use crate::core::types::FailureMap;
 
@@ -43,8 +44,6 @@ const SETTLED_WEIGHT_S: f32 = 20.0 * 3_600.0;
 const DISMISSED_FADES_S: f32 = 50.0 * 3_600.0;
 /// What lies above a mean weighs so many times as much as what lies below.
 const LEAN: f32 = 9.0;
-/// Probabilities are taken to lie this far from 0 and 1, which bounds what a clean cell can count for.
-const MARGIN: f32 = 0.005;
 
 /// Which cells these are: only maps of the same model and the same picture can be compared.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -60,12 +59,14 @@ pub struct Grid {
 }
 
 impl Grid {
-    fn of(map: &FailureMap, model: &str) -> Self {
+    /// The cells of `map`.
+    pub(super) fn of(map: &FailureMap, model: &str) -> Self {
         let FailureMap { columns, rows, content, .. } = *map;
         Self { model: model.to_owned(), columns, rows, content }
     }
 
-    fn is_of(&self, map: &FailureMap, model: &str) -> bool {
+    /// Whether these are the cells of `map`.
+    pub(super) fn is_of(&self, map: &FailureMap, model: &str) -> bool {
         (self.columns, self.rows, self.content) == (map.columns, map.rows, map.content)
             && self.model == model
     }
@@ -305,22 +306,9 @@ fn trust(seconds: f32, half_s: f32) -> f32 {
     seconds / (seconds + half_s)
 }
 
-fn log_odds(p: f32) -> f32 {
-    let p = p.clamp(MARGIN, 1.0 - MARGIN);
-    (p / (1.0 - p)).ln()
-}
-
-/// `p` with its odds multiplied by `factor`; a discounted cell is nearly certain at most, or no discount could touch it.
-pub fn with_odds(p: f32, factor: f32) -> f32 {
-    if factor == 1.0 {
-        return p;
-    }
-    let p = if factor < 1.0 { p.min(1.0 - MARGIN) } else { p };
-    p * factor / (1.0 - p + p * factor)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::odds::with_odds;
     use super::*;
 
     fn map(cells: &[f32]) -> FailureMap {

@@ -3,6 +3,8 @@
 pub mod clutter;
 pub mod consecutive;
 pub mod evidence;
+pub mod light;
+pub mod odds;
 pub mod patience;
 pub mod statistic;
 pub mod tsd;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::clutter::{Background, Clutter};
 use self::consecutive::{Consecutive, ConsecutiveSettings};
 use self::evidence::{Bar, Evidence, bar};
+use self::light::Lights;
 use self::patience::{Habit, Patience};
 use self::statistic::{
     Lens, Region, frame_score, log_likelihood_ratio, point_of, positions, sum_of_confidences,
@@ -117,6 +120,7 @@ pub struct Detector {
     /// Outlines as fractions of the frame; outside all of them nothing counts. None: everything does.
     masks: Vec<Vec<[f64; 2]>>,
     background: Background,
+    lights: Lights,
     view: ViewReference,
     lenses: Option<Lenses>,
     limits: Option<Limits>,
@@ -140,6 +144,7 @@ impl Detector {
         self.dismissed = Region::default();
         self.failed = false;
         self.background.new_print();
+        self.lights = Lights::default();
         self.patience.new_print();
         self.lenses = None;
     }
@@ -201,6 +206,7 @@ impl Detector {
         let moved = view.is_some_and(|view| self.view.moves_to(view, printer_moves));
         if moved {
             self.dismissed = Region::default();
+            self.lights = Lights::default();
             self.patience.moved();
             self.lenses = None;
         }
@@ -255,6 +261,7 @@ impl Detector {
         if early && self.background.learn_early(at_ms, &score.map, &model.sha256) {
             self.lenses = None;
         }
+        self.follow_light(at_ms, score, model);
         let lenses = self.lenses(&score.map, &model.sha256);
         frame_score(model.score_rule, &score.map, &score.boxes, &lenses.informed)
     }
@@ -272,6 +279,7 @@ impl Detector {
         let FrameScore { map, boxes, .. } = score;
         let held_to = self.held_to(settings);
         let limits = *self.limits.insert(Limits::of(held_to, settings, model));
+        self.follow_light(at_ms, score, model);
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
         let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
@@ -301,13 +309,20 @@ impl Detector {
         counted
     }
 
+    fn follow_light(&mut self, at_ms: u64, score: &FrameScore, model: &ModelFacts) {
+        if self.lights.follow(at_ms, &score.map, score.brightness.as_ref(), &model.sha256) {
+            self.lenses = None;
+        }
+    }
+
     /// How the cells of `map` count now.
     fn lenses(&mut self, map: &FailureMap, model: &str) -> &Lenses {
         let of = (map.columns, map.rows, map.content);
         if self.lenses.as_ref().is_some_and(|lenses| lenses.of != of) {
             self.lenses = None;
         }
-        let (masks, dismissed, background) = (&self.masks, &self.dismissed, &self.background);
+        let (masks, dismissed) = (&self.masks, &self.dismissed);
+        let (background, lights) = (&self.background, &self.lights);
         self.lenses.get_or_insert_with(|| {
             let hidden = |(row, column)| {
                 let point = point_of(map, row, column).map(f64::from);
@@ -320,6 +335,7 @@ impl Detector {
                 positions(map).map(|at| if hidden(at) { 0.0 } else { 1.0 }).collect()
             };
             let mut informed = background.odds_factors(map, model);
+            lights.excuse(&mut informed, map, model);
             if informed.is_empty() {
                 informed.clone_from(&plain);
             } else {

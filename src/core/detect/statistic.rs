@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::clutter::with_odds;
+use super::odds::with_odds;
 use crate::core::types::{Calibration, FailureMap, FrameScore, ScoreRule, ScoredBox};
 
 /// A part of a camera's view, as cells of the failure map: what people dismissed during this print.

@@ -4,6 +4,7 @@ use super::scenario::{Scenario, frame, name};
 use crate::core::contract::{Input, Output, PrinterMemory, Setup};
 use crate::core::detect::clutter::{Background, Clutter};
 use crate::core::detect::evidence::FalseAlarms;
+use crate::core::detect::light::{Brightness, LIGHT_BLOCKS};
 use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
 use crate::core::types::{Calibration, FailureMap, FrameScore, ModelFacts, PrintState, ScoreRule};
 
@@ -400,4 +401,33 @@ fn the_verdict_comes_at_the_same_time_at_any_frame_rate() {
         let found = alerts_at(interval_ms);
         assert!(found.abs_diff(reference) <= interval_ms, "{interval_ms}: {found}, {reference}");
     }
+}
+
+/// `score` in this light, 0..255.
+fn lit(score: FrameScore, level: f32) -> FrameScore {
+    FrameScore { brightness: Some(Brightness::of_levels([level; LIGHT_BLOCKS])), ..score }
+}
+
+#[test]
+fn what_shines_because_a_lamp_went_out_does_not_alert_and_a_tangle_in_that_light_does() {
+    let (lamp, dusk) = (120.0, 50.0);
+    let (clean, clip) = (frame(0.02, 0, 3), frame(0.8, 0, 3));
+    let mut scenario = printer(|_| {});
+    begin(&mut scenario, &lit(clean.clone(), lamp));
+    scenario.frames(lit(clean.clone(), lamp)).for_secs(1_800);
+    scenario.frames(lit(clip.clone(), dusk)).for_secs(3_600);
+    scenario.frames(lit(clean.clone(), lamp)).for_secs(600);
+    scenario.frames(lit(clip.clone(), dusk)).for_secs(600);
+    assert_eq!(scenario.event_names(), Vec::<&str>::new(), "{:?}", scenario.events());
+    scenario.frames(lit(and(&clip, &frame(0.8, 1, 1)), dusk)).for_secs(120);
+    assert!(scenario.event_names().contains(&"alert"), "{:?}", scenario.event_names());
+}
+
+#[test]
+fn what_shines_all_at_once_in_the_same_light_alerts() {
+    let mut scenario = printer(|_| {});
+    begin(&mut scenario, &lit(frame(0.02, 0, 3), 120.0));
+    scenario.frames(lit(frame(0.02, 0, 3), 120.0)).for_secs(1_800);
+    scenario.frames(lit(frame(0.8, 0, 3), 115.0)).for_secs(120);
+    assert!(scenario.event_names().contains(&"alert"), "{:?}", scenario.event_names());
 }

@@ -60,6 +60,7 @@ pub fn frame(p: f32, row: usize, column: usize) -> FrameScore {
         map: FailureMap { columns: 4, rows: 4, content: [0.0, 0.0, 1.0, 1.0], cells },
         infer_ms: 12.0,
         view: None,
+        brightness: None,
     }
 }
 

@@ -15,6 +15,7 @@ fn score(p: f32) -> FrameScore {
         map: FailureMap { columns: 20, rows: 20, content: [0.0, 0.0, 1.0, 1.0], cells },
         infer_ms: 1.0,
         view: None,
+        brightness: None,
     }
 }
 
