@@ -3,8 +3,9 @@
 //!
 //! A cell's log-odds of showing strands are compared with their mean while all was well, a mean that leans towards the
 //! hot. What is known to be cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean
-//! counts for as much more as it lies below (3.9 log-odds at most, by the margin of [`log_odds`]): a steady 0.3 in a corner that never
-//! showed more than 0.02 is news, and none where a cable has always scored 0.3.
+//! counts for as much more as it lies below (3.9 log-odds at most, by the margin of [`log_odds`]; 1.5 where only frames
+//! before the first extrusion say so): a steady 0.3 in a corner that never showed more than 0.02 is news, and none where a
+//! cable has always scored 0.3.
 //!
 //! | learned from | may discount, log-odds | why it can be trusted |
 //! |---|---|---|
@@ -27,6 +28,8 @@ use crate::core::types::FailureMap;
 const USUAL: f32 = -1.386_294_4;
 /// Frames before the first extrusion may discount a cell by this many log-odds.
 const MOST_EARLY: f32 = 3.0;
+/// And make a clean one count for so many more: the part is not there yet, nor is its look known.
+const MOST_EARLY_CLEAN: f32 = 1.5;
 /// Earlier prints, and what people dismissed in them, may.
 const MOST_SETTLED: f32 = 6.0;
 const MOST_DISMISSED: f32 = 3.0;
@@ -285,8 +288,8 @@ impl Background {
             // Clean only where nobody ever saw anything.
             let told = known.and_then(|known| known.dismissed.get(cell)).map(in_log_odds);
             let most = [early, settled, of(&self.print), told].into_iter().flatten();
-            let most = most.reduce(f32::max);
-            (clean_trust * most.map_or(0.0, |most| USUAL - most)).max(0.0)
+            let clean = most.reduce(f32::max).map_or(0.0, |most| USUAL - most);
+            (clean_trust * clean).max(early_trust * clean.min(MOST_EARLY_CLEAN)).max(0.0)
         };
         (0..map.cells.len()).map(|cell| shift(cell).exp()).collect()
     }
@@ -349,6 +352,14 @@ mod tests {
         assert!(seen(&background, &[0.9, 0.02])[0] < 0.35);
         let background = after_early(&[0.99, 0.02], 180);
         assert!(seen(&background, &[0.99, 0.02])[0] > 0.8);
+    }
+
+    #[test]
+    fn what_was_clean_before_the_first_extrusion_counts_for_some_more() {
+        let background = after_early(&[0.02, 0.1], 180);
+        let seen = seen(&background, &[0.3, 0.3]);
+        assert!((0.55..0.66).contains(&seen[0]), "{seen:?}");
+        assert!(seen[1] < seen[0], "{seen:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cli;
 mod drawing;
 mod golden;
+mod light;
 mod loading;
 mod moved;
 mod scoring;
