@@ -152,3 +152,30 @@ async fn the_self_test_tells_whether_the_known_failure_is_seen() {
     assert_eq!((facts.name.as_str(), facts.sha256.len()), ("reddish", 64));
     assert_eq!(facts.calibration.score, [0.0, 0.5, 1.0]);
 }
+
+#[test]
+fn what_is_kept_of_each_frame_does_not_make_memory_grow() {
+    let manifest = Manifest::find(Some(&models::shipped())).unwrap();
+    let model = manifest.model(None).unwrap();
+    let mut detector = Detector::load(model, Some(&models::onnxruntime()), 2).unwrap();
+    let mut kept = Vec::new();
+    let mut score = |frames: u32| {
+        for _ in 0..frames {
+            let (width, height) = (1_600, 1_200);
+            let grey = vec![90; width * height * 3];
+            let frame = models::frame(width as u32, height as u32, grey);
+            kept.push(detector.score(&frame).unwrap());
+        }
+        resident_mib()
+    };
+    let before = score(20);
+    let after = score(100);
+    assert!(after < before + 16, "from {before} MiB to {after} MiB in 100 frames");
+}
+
+/// Memory that this process has in use.
+fn resident_mib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
+}
