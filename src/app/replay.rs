@@ -103,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::app::journal::Journal;
+    use crate::core::detect::light::{Brightness, LIGHT_BLOCKS};
     use crate::core::tests::scenario::{CONFIRM_S, Scenario, VETO_S, frame, name};
     use crate::core::tests::stories::{story, world};
     use crate::core::tests::teller::Teller;
@@ -248,6 +249,7 @@ mod tests {
         let mut score = frame(0.1, 1, 1);
         (score.map.columns, score.map.rows) = (20, 20);
         score.map.cells = (0..400u16).map(|cell| f32::from(cell * 7 % 100) / 1_000.0).collect();
+        score.brightness = Some(Brightness::of_levels([90.0; LIGHT_BLOCKS]));
         let mut scenario = Scenario::new();
         scenario.start_print("long.gcode").frames(score).for_secs(20_000);
         let dir = tempfile::tempdir().unwrap();

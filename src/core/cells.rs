@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// 0..=63 as characters that need no escape.
+pub(super) const DIGITS: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Thousandths go up to this; larger numbers are runs of zeros.
 const MOST: usize = 1_000;
 /// The longest run of zeros that one number stands for.
@@ -66,23 +68,27 @@ fn packed(cells: &[f32]) -> Option<String> {
 }
 
 fn unpacked(text: &str) -> Option<Vec<f32>> {
-    let value = |byte: u8| match byte {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut cells = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        match digit(*high)? * 64 + digit(*low)? {
+            number @ ..=MOST => cells.push(number as f32 / 1e3),
+            run => cells.resize(cells.len() + run - MOST, 0.0),
+        }
+    }
+    rest.is_empty().then_some(cells)
+}
+
+/// Which of [`DIGITS`] a byte is.
+pub(super) fn digit(byte: u8) -> Option<usize> {
+    match byte {
         b'A'..=b'Z' => Some(usize::from(byte - b'A')),
         b'a'..=b'z' => Some(usize::from(byte - b'a') + 26),
         b'0'..=b'9' => Some(usize::from(byte - b'0') + 52),
         b'-' => Some(62),
         b'_' => Some(63),
         _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let mut cells = Vec::with_capacity(pairs.len());
-    for [high, low] in pairs {
-        match value(*high)? * 64 + value(*low)? {
-            number @ ..=MOST => cells.push(number as f32 / 1e3),
-            run => cells.resize(cells.len() + run - MOST, 0.0),
-        }
     }
-    rest.is_empty().then_some(cells)
 }
 
 #[cfg(test)]

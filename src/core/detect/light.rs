@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clutter::Grid;
 use super::odds::log_odds;
+use crate::core::cells::{DIGITS, digit};
 use crate::core::types::FailureMap;
 
 /// Blocks a row.
@@ -24,7 +25,6 @@ pub const LIGHT_BLOCKS: usize = LIGHT_COLUMNS * LIGHT_ROWS;
 const DARK: f32 = 8.0;
 /// Steps of a block's brightness, as so many parts of a logarithm.
 const STEPS: f32 = 18.0;
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Another light makes the middle block (the median) brighter or darker by so much, as a logarithm: a fifth. In 20 webcam
 /// sequences of real bed slingers, whose bed and head change a third of the blocks from picture to picture, it is 0.17 at
@@ -39,6 +39,8 @@ const SETTLES_MS: u64 = 20_000;
 /// What cells show is known in about so many ms where it rises, and forgotten in about so many.
 const RISES_MS: f32 = 30_000.0;
 const FALLS_MS: f32 = 600_000.0;
+/// Frames closer together tell little more of that, ms.
+const LEARN_EVERY_MS: u64 = 5_000;
 /// A frame stands for no more than this, ms.
 const LONGEST_MS: u64 = 30_000;
 /// New lights at once, and after how many ms one more.
@@ -77,7 +79,7 @@ impl From<Brightness> for String {
 impl TryFrom<String> for Brightness {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let step = |byte| DIGITS.iter().position(|digit| *digit == byte).map(|at| at as u8);
+        let step = |byte| digit(byte).map(|step| step as u8);
         let steps: Option<Vec<u8>> = text.bytes().map(step).collect();
         let whole = steps.filter(|steps| steps.len() == LIGHT_BLOCKS);
         whole.map(Self).ok_or("not the brightness of a picture")
@@ -127,6 +129,7 @@ pub struct Lights {
     new_left: f32,
     /// Log-odds that cells show, apart from what is excused.
     shown: Vec<f32>,
+    learned_ms: Option<u64>,
     last_ms: Option<u64>,
 }
 
@@ -148,23 +151,41 @@ impl Lights {
         self.last_ms = Some(at_ms);
         self.new_left = (self.new_left + since_ms as f32 / NEW_EVERY_MS).min(MOST_NEW);
         let changed = self.turn_to(at_ms, brightness, elapsed_ms);
-        let Some(light) = self.known.last_mut() else { return changed };
-        if self.shown.is_empty() {
-            self.shown = map.cells.iter().map(|&p| log_odds(p)).collect();
-        }
-        let cells = light.excused.iter_mut().zip(&mut self.shown).zip(&map.cells);
         let is_new = at_ms < self.new_until_ms;
-        for ((excused, shown), &p) in cells {
-            let p = log_odds(p);
-            if is_new {
-                *excused = excused.max(p - *shown);
-            } else {
-                let news = p - *excused - *shown;
-                let takes_ms = if news > 0.0 { RISES_MS } else { FALLS_MS };
-                *shown += news * (elapsed_ms / takes_ms).min(1.0);
-            }
+        if is_new {
+            self.excuse_news(map);
+        } else {
+            self.learn(at_ms, map);
         }
         changed || is_new
+    }
+
+    /// The present light is new: what cells show more than before is its doing.
+    fn excuse_news(&mut self, map: &FailureMap) {
+        let Some(light) = self.known.last_mut() else { return };
+        for ((excused, shown), &p) in light.excused.iter_mut().zip(&self.shown).zip(&map.cells) {
+            *excused = excused.max(log_odds(p) - shown);
+        }
+    }
+
+    fn learn(&mut self, at_ms: u64, map: &FailureMap) {
+        let Some(light) = self.known.last() else { return };
+        let Some(learned_ms) = self.learned_ms else {
+            self.shown = map.cells.iter().map(|&p| log_odds(p)).collect();
+            self.learned_ms = Some(at_ms);
+            return;
+        };
+        let elapsed_ms = at_ms.saturating_sub(learned_ms);
+        if elapsed_ms < LEARN_EVERY_MS {
+            return;
+        }
+        self.learned_ms = Some(at_ms);
+        let stands_for_ms = elapsed_ms.min(LONGEST_MS) as f32;
+        for ((excused, shown), &p) in light.excused.iter().zip(&mut self.shown).zip(&map.cells) {
+            let news = log_odds(p) - excused - *shown;
+            let takes_ms = if news > 0.0 { RISES_MS } else { FALLS_MS };
+            *shown += news * (stands_for_ms / takes_ms).min(1.0);
+        }
     }
 
     /// Finds the light of this frame among the known ones, or begins a new one. Says whether it is another than before.
