@@ -31,7 +31,10 @@ pub enum MosquittoError {
         error: io::Error,
     },
     /// The accounts cannot be understood.
-    #[error("{} is damaged: {why}", file.display())]
+    #[error(
+        "{} is damaged: {why}; restart strandwatch, which sets it aside, then give each client a new secret with `strandwatch client rotate`",
+        file.display()
+    )]
     Damaged {
         /// Which file.
         file: PathBuf,
