@@ -146,9 +146,11 @@ impl CoreTask {
                 self.make_durable(Durable::Event(event));
             }
             Output::State { printer, document } => {
+                let Ok(document) = serde_json::to_value(document) else { return };
                 self.publish(Publication::State { printer, document });
             }
             Output::Incident { printer, document } => {
+                let Ok(document) = document.map(serde_json::to_value).transpose() else { return };
                 self.publish(Publication::Incident { printer, document });
             }
             Output::Availability { printer, online } => {

@@ -1,12 +1,12 @@
 //! A recording decided again, by other rules and settings, side by side: when it would have alerted and acted.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::core::Core;
 use crate::core::contract::{ActSettings, Input, Output, PrinterSetup, Setup, WatchSettings};
 use crate::core::detect::Rule;
 use crate::core::detect::evidence::{FalseAlarms, bar};
+use crate::core::document::StateDocument;
 use crate::core::event::EventKind;
 use crate::core::print::Phase;
 use crate::core::types::{
@@ -181,16 +181,14 @@ impl Judge {
         }
     }
 
-    fn state(&mut self, at_s: f64, document: &Value) {
-        let phase = document.get("phase").and_then(|word| Phase::deserialize(word).ok());
-        let phase = phase.unwrap_or_default();
+    fn state(&mut self, at_s: f64, document: &StateDocument) {
+        let phase = document.phase;
         self.counts = phase.frames_count().then_some(at_s);
         let last = self.judged.moments.last();
         let near =
             last.is_some_and(|last| at_s - last.at_s < PLOTTED_EVERY_S && last.phase == phase);
         if !near {
-            let number = |key: &str| document.get(key).and_then(Value::as_f64);
-            let (score, evidence) = (number("score"), number("evidence").unwrap_or(0.0));
+            let (score, evidence) = (document.score, document.evidence);
             self.judged.moments.push(Moment { at_s, phase, score, evidence });
         }
     }

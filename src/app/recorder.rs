@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::evidence::{Evidence, PrintJournal};
 use super::journal::Standing;
 use crate::core::contract::{Input, Output, PrinterSetup, Setup};
+use crate::core::document::StateDocument;
 use crate::core::event::{Event, EventKind};
 use crate::core::types::{Name, Now};
 
@@ -158,10 +159,9 @@ impl Recorder {
         }
     }
 
-    fn trace(&mut self, now: Now, printer: &Name, document: &Value) {
+    fn trace(&mut self, now: Now, printer: &Name, document: &StateDocument) {
         let Some(track) = self.tracks.get_mut(printer) else { return };
-        let number = |key: &str| document.get(key).and_then(Value::as_f64);
-        let (score, evidence) = (number("score"), number("evidence"));
+        let (score, evidence) = (document.score, Some(document.evidence));
         let last = track.trace.back().map(|moment| (moment.1, moment.2));
         if last == Some((score, evidence)) {
             return;

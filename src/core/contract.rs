@@ -2,6 +2,7 @@
 //! the same outputs, byte for byte.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use super::authz::{Grants, Principal};
 use super::command::ActionChoice;
 use super::detect::DetectSettings;
 use super::detect::clutter::Clutter;
+use super::document::{IncidentDocument, StateDocument};
 use super::event::{Event, EventKind};
 use super::geometry::BedView;
 use super::incident::Unanswered;
@@ -266,14 +268,14 @@ pub enum Output {
         /// Which printer.
         printer: Name,
         /// The document.
-        document: Value,
+        document: Arc<StateDocument>,
     },
     /// The open incident changed; `None` when it closed.
     Incident {
         /// Which printer.
         printer: Name,
         /// The document.
-        document: Option<Value>,
+        document: Option<Arc<IncidentDocument>>,
     },
     /// The printer's link came up or went down.
     Availability {

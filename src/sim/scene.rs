@@ -4,6 +4,7 @@
 mod brush;
 pub(in crate::sim) mod chance;
 mod clutter;
+mod part;
 mod printer;
 mod room;
 pub(super) mod sensor;
@@ -39,10 +40,26 @@ pub struct SceneState {
     pub size: (u32, u32),
     /// How bright the lamp is; 1 is what the room was built for.
     pub light: f32,
+    /// What is printed.
+    pub part: Part,
     /// What lies beside the print.
     pub clutter: Clutter,
     /// Who walks by.
     pub passer: Option<Passer>,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// A solid body.
+    #[default]
+    Block,
+    /// A body that stands on a forest of thin supports.
+    OnSupports,
+    /// A vase of struts that cross.
+    Openwork,
+    /// Several small bodies with a skirt around them and a prime tower.
+    Plate,
 }
 
 /// What lies beside the print and is in view all the time.
@@ -77,6 +94,7 @@ impl Default for SceneState {
             frame: 0,
             size: (640, 480),
             light: 1.0,
+            part: Part::Block,
             clutter: Clutter::None,
             passer: None,
         }
@@ -98,7 +116,7 @@ pub fn render(state: &SceneState) -> RgbImage {
     }
     printer::draw_bed(&mut canvas, &look);
     clutter::draw(&mut canvas, state.seed, state.clutter);
-    printer::draw_part(&mut canvas, &look, height);
+    part::draw(&mut canvas, &look, state.part, height, state.seed);
     let of = state.seed ^ (state.tangle << 40);
     let tangle = strands::Tangle::of(of, within(state.failure, 1.0), height, nozzle);
     tangle.draw(&mut canvas, &look, strands::Side::BehindNozzle);
@@ -150,6 +168,9 @@ mod tests {
             ("strands", SceneState { failure: 0.5, ..SceneState::default() }),
             ("the head", SceneState { nozzle: [60.0, 60.0], ..SceneState::default() }),
             ("the part", SceneState { progress: 1.0, ..SceneState::default() }),
+            ("supports", SceneState { part: Part::OnSupports, ..SceneState::default() }),
+            ("openwork", SceneState { part: Part::Openwork, ..SceneState::default() }),
+            ("many parts", SceneState { part: Part::Plate, ..SceneState::default() }),
             ("the lamp", SceneState { light: 0.4, ..SceneState::default() }),
             ("a pile", SceneState { clutter: Clutter::PurgedFilament, ..SceneState::default() }),
             ("a cable", SceneState { clutter: Clutter::Cables, ..SceneState::default() }),
@@ -164,11 +185,19 @@ mod tests {
 
     #[test]
     fn any_state_can_be_drawn() {
-        for size in [(64, 48), (640, 480), (1280, 720), (1, 1)] {
-            for (progress, nozzle, failure) in
-                [(-1.0, [-500.0, 900.0], 2.0), (f32::NAN, [f32::NAN, 0.0], f32::NAN)]
-            {
-                let state = SceneState { size, progress, nozzle, failure, ..SceneState::default() };
+        for (size, part) in [
+            ((64, 48), Part::Block),
+            ((640, 480), Part::OnSupports),
+            ((1280, 720), Part::Openwork),
+            ((1, 1), Part::Plate),
+        ] {
+            for (progress, nozzle, failure) in [
+                (-1.0, [-500.0, 900.0], 2.0),
+                (f32::NAN, [f32::NAN, 0.0], f32::NAN),
+                (0.01, [0.0, 0.0], 0.0),
+            ] {
+                let defaults = SceneState::default();
+                let state = SceneState { size, part, progress, nozzle, failure, ..defaults };
                 assert_eq!(render(&state).dimensions(), size);
             }
         }

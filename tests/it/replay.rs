@@ -30,7 +30,8 @@ fn tell(outputs: &[(Now, Output)]) -> String {
     let mut states: BTreeMap<String, Value> = BTreeMap::new();
     for (now, output) in outputs {
         let mut line = serde_json::to_value(output).unwrap();
-        if let Output::State { printer, document } = output {
+        if let Output::State { printer, .. } = output {
+            let document = line["document"].take();
             let before = states.insert(printer.to_string(), document.clone());
             let changed = document.as_object().unwrap().iter().filter(|(key, value)| {
                 before.as_ref().is_none_or(|before| before.get(key) != Some(value))

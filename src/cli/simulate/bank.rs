@@ -17,7 +17,7 @@ use crate::sim::workload::{Bank, Place, View};
 use crate::vision::Detector;
 
 /// Counts changes of what is drawn: a bank of an older drawing is not used.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What a bank is made of.
 #[derive(Debug, Clone)]

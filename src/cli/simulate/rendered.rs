@@ -5,7 +5,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::moments::{LIGHTS, Moment, Scenery};
-use crate::sim::scene::{BED_MM, Clutter, SceneState, render};
+use crate::sim::scene::{BED_MM, Clutter, Part, SceneState, render};
 
 /// Stages of a print.
 const STAGES: usize = 4;
@@ -31,6 +31,16 @@ impl Rendered {
             _ => return None,
         };
         Some(Self { clutter, ..*self })
+    }
+
+    /// What it prints: in three of five cases something that is easily taken for a tangle.
+    fn part(&self) -> Part {
+        match self.seed / 5 % 5 {
+            0 => Part::OnSupports,
+            1 => Part::Openwork,
+            2 => Part::Plate,
+            _ => Part::Block,
+        }
     }
 }
 
@@ -69,6 +79,7 @@ impl Scenery for Rendered {
             frame: moment.shot,
             size: self.size,
             light: LIGHTS[moment.light],
+            part: self.part(),
             clutter: self.clutter,
             passer: moment.passer,
         }))

@@ -1,5 +1,7 @@
 //! The documents that clients read; published when they change.
 
+use std::sync::Arc;
+
 use super::Printer;
 use super::watching::corners;
 use crate::core::contract::Output;
@@ -16,19 +18,16 @@ use crate::core::watch::credible;
 impl Printer {
     pub(super) fn describe(&mut self, now: Now) {
         let state = self.state_document(now);
-        if self.told_state.as_ref() != Some(&state) {
-            if let Ok(document) = serde_json::to_value(&state) {
-                let printer = self.name.clone();
-                self.outputs.push_back(Output::State { printer, document });
-            }
-            self.told_state = Some(state);
+        if self.told_state.as_deref() != Some(&state) {
+            let document = Arc::new(state);
+            self.told_state = Some(document.clone());
+            self.outputs.push_back(Output::State { printer: self.name.clone(), document });
         }
-        let incident = self.incident_document();
+        let incident = self.incident_document().map(Arc::new);
         if self.told_incident.as_ref() != Some(&incident) {
-            let document = incident.as_ref().and_then(|i| serde_json::to_value(i).ok());
+            self.told_incident = Some(incident.clone());
             let printer = self.name.clone();
-            self.outputs.push_back(Output::Incident { printer, document });
-            self.told_incident = Some(incident);
+            self.outputs.push_back(Output::Incident { printer, document: incident });
         }
     }
 

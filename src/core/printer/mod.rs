@@ -13,6 +13,7 @@ mod sight;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 pub use self::commands::Asked;
 use self::cooling::Cooling;
@@ -134,9 +135,9 @@ pub struct Printer {
     model: Option<String>,
     model_fault: Option<String>,
     self_test_passed: Option<bool>,
-    told_state: Option<StateDocument>,
+    told_state: Option<Arc<StateDocument>>,
     /// `None` until something was told: an incident of an earlier run may still stand on the bus.
-    told_incident: Option<Option<IncidentDocument>>,
+    told_incident: Option<Option<Arc<IncidentDocument>>>,
     screen: Screen,
     cooling: Option<Cooling>,
     outputs: VecDeque<Output>,

@@ -11,6 +11,7 @@ use super::stories::{PRINTERS, story, world};
 use super::teller::{Teller, Turn};
 use crate::core::command::{COMMANDS, Command, parse, row};
 use crate::core::contract::{Input, Output, ReplyStatus, Setup};
+use crate::core::document::Verdict;
 use crate::core::event::EventKind;
 use crate::core::types::{
     KlippyState, LinkStatus, PrintState, PrinterAction, SourceFault, SourceHealth,
@@ -32,7 +33,7 @@ struct Bystander {
     tries: BTreeMap<String, u32>,
     /// Incidents that are done with or called off.
     over: BTreeSet<String>,
-    verdict: String,
+    verdict: Option<Verdict>,
 }
 
 /// No score of this age is fresh: two of the longest intervals and the grace.
@@ -74,7 +75,7 @@ impl<'a> Watchers<'a> {
             self.look_at(turn, output);
         }
         for (name, printer) in &self.printers {
-            if printer.verdict == "clear" {
+            if printer.verdict == Some(Verdict::Clear) {
                 assert!(self.model && printer.running, "{name}: clear of what?");
                 for camera in &self.setup.printers.values().next().unwrap().cameras {
                     let seen = printer.seen.get(camera.as_str());
@@ -138,8 +139,7 @@ impl<'a> Watchers<'a> {
         match output {
             Output::Event { event } => self.look_at_event(event),
             Output::State { printer, document } => {
-                self.printer(printer.as_str()).verdict =
-                    document["verdict"].as_str().unwrap().to_owned();
+                self.printer(printer.as_str()).verdict = Some(document.verdict);
             }
             Output::Action(action) if action.by_policy => {
                 let printer = &self.printers[action.printer.as_str()];
@@ -311,7 +311,7 @@ fn the_stories_get_somewhere() {
                 Output::Event { event } => event.kind.name().to_owned(),
                 Output::Action(action) => format!("{} {}", action.by_policy, action.action.name()),
                 Output::Reply(reply) if reply.body.status == ReplyStatus::Ok => reply.command,
-                Output::State { document, .. } => document["verdict"].to_string(),
+                Output::State { document, .. } => format!("{:?}", document.verdict),
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;
@@ -333,9 +333,9 @@ fn the_stories_get_somewhere() {
         "true pause",
         "true cancel",
         "false cancel",
-        "\"clear\"",
-        "\"failing\"",
-        "\"unknown\"",
+        "Clear",
+        "Failing",
+        "Unknown",
     ];
     for what in commands.filter(|&name| name != "exclude_object").chain(rest) {
         assert!(seen.contains_key(what), "no story shows {what}: {seen:?}");

@@ -378,21 +378,17 @@ impl Scenario {
     #[track_caller]
     pub fn state(&self) -> Value {
         let newest = self.outputs.iter().rev().find_map(|(_, output)| {
-            if let Output::State { document, .. } = output { Some(document.clone()) } else { None }
+            if let Output::State { document, .. } = output { Some(document) } else { None }
         });
-        newest.expect("a state document")
+        serde_json::to_value(newest.expect("a state document")).unwrap()
     }
 
     /// The incident document as the bus has it; null when none is open.
     pub fn incident(&self) -> Value {
         let newest = self.outputs.iter().rev().find_map(|(_, output)| {
-            if let Output::Incident { document, .. } = output {
-                Some(document.clone())
-            } else {
-                None
-            }
+            if let Output::Incident { document, .. } = output { Some(document) } else { None }
         });
-        newest.flatten().unwrap_or(Value::Null)
+        serde_json::to_value(newest).unwrap()
     }
 }
 

@@ -84,7 +84,7 @@ impl Teller {
                 self.tickets[index(printer.as_str())].push(*ticket);
             }
             Output::State { printer, document } => {
-                self.jobs[index(printer.as_str())] = document["job"].as_str().map(str::to_owned);
+                self.jobs[index(printer.as_str())] = document.job.clone();
             }
             _ => {}
         }

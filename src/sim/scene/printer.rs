@@ -1,22 +1,10 @@
-//! The bed, the part on it, the toolhead over it.
+//! The bed and the toolhead over it.
 
 use std::f32::consts::TAU;
 
 use super::BED_MM;
 use super::room::Look;
-use super::view::{Canvas, Colour, Point, mix, paint, shade, unit};
-
-/// The middle of the part on the bed, mm.
-pub(super) const PART: [f32; 2] = [112.0, 112.0];
-
-/// Half the part's length and depth, mm.
-const HALF: [f32; 2] = [39.0, 27.0];
-
-/// Points of the part's outline.
-const CORNERS: usize = 48;
-
-/// What the eye can tell apart of the layers, mm.
-const LAYER: f32 = 1.0;
+use super::view::{Canvas, Colour, Point, mix, paint, shade};
 
 /// The plate with its grid, lit from one side.
 pub(super) fn draw_bed(canvas: &mut Canvas, look: &Look) {
@@ -46,74 +34,6 @@ pub(super) fn draw_bed(canvas: &mut Canvas, look: &Look) {
         canvas.line(&[[at, 0.0, 0.0], [at, BED_MM, 0.0]], 0.3, 0.7, &ink);
         canvas.line(&[[0.0, at, 0.0], [BED_MM, at, 0.0]], 0.3, 0.7, &ink);
     }
-}
-
-/// The part's outline at height `z`, grown by `margin` mm: a rectangle with round corners.
-fn outline(z: f32, margin: f32) -> Vec<Point> {
-    let power = |value: f32| value.signum() * value.abs().powf(0.42);
-    (0..CORNERS)
-        .map(|i| TAU * i as f32 / CORNERS as f32)
-        .map(|angle| {
-            let (across, along) = (power(angle.cos()), power(angle.sin()));
-            [PART[0] + (HALF[0] + margin) * across, PART[1] + (HALF[1] + margin) * along, z]
-        })
-        .collect()
-}
-
-/// The part up to `height` mm, with its brim and its shadow.
-pub(super) fn draw_part(canvas: &mut Canvas, look: &Look, height: f32) {
-    if height < 0.1 {
-        return;
-    }
-    for soft in 0..5 {
-        let away = height * 0.5 + 3.0;
-        let shadow: Vec<Point> = outline(0.0, 7.0 - 1.4 * soft as f32)
-            .into_iter()
-            .map(|[x, y, _]| [x - look.light[0] * away, y - look.light[1] * away, 0.0])
-            .collect();
-        canvas.fill(&shadow, &paint([0.0, 0.0, 0.0], 0.10));
-    }
-    canvas.fill(&outline(0.0, 4.0), &paint(shade(look.filament, 0.62), 1.0));
-    let (low, high) = (outline(0.0, 0.0), outline(height, 0.0));
-    // Half of the walls face away; drawn from far to near they are covered by those that do not.
-    let mut walls: Vec<usize> = (0..CORNERS).collect();
-    walls.sort_by(|a, b| canvas.distance(low[*b]).total_cmp(&canvas.distance(low[*a])));
-    for wall in walls {
-        let next = (wall + 1) % CORNERS;
-        let normal = unit([low[next][1] - low[wall][1], low[wall][0] - low[next][0], 0.0]);
-        let colour = shade(look.filament, look.lit(normal));
-        let corners = [low[wall], low[next], high[next], high[wall]];
-        canvas.fill(&corners, &paint(colour, 1.0));
-        // Neighbours would show a seam where each covers half a pixel.
-        canvas.line(&[low[next], high[next]], 0.2, 0.8, &paint(colour, 1.0));
-    }
-    draw_layers(canvas, look, height);
-    canvas.fill(&high, &paint(shade(look.filament, look.lit([0.0, 0.0, 1.0]) * 0.93), 1.0));
-    draw_infill(canvas, look, height);
-}
-
-/// The lines between layers, on the walls that face the camera.
-fn draw_layers(canvas: &mut Canvas, look: &Look, height: f32) {
-    let groove = paint(shade(look.filament, 0.40), 0.42);
-    for layer in 1..(height / LAYER) as usize {
-        let ring = outline(layer as f32 * LAYER, 0.05);
-        let front: Vec<Point> = ring[CORNERS / 2..].to_vec();
-        canvas.line(&front, 0.18, 0.5, &groove);
-    }
-}
-
-/// Even lines over the top, and the wall's edge.
-fn draw_infill(canvas: &mut Canvas, look: &Look, height: f32) {
-    let line = paint(shade(look.filament, 0.72), 0.35);
-    let top = |x: f32, y: f32| [PART[0] + x, PART[1] + y, height];
-    for step in 1..26 {
-        let across = HALF[0] * (step as f32 / 13.0 - 1.0);
-        let along = HALF[1] * (1.0 - (across / HALF[0]).abs().powf(5.0)).max(0.0) * 0.94;
-        canvas.line(&[top(across, -along), top(across, along)], 0.3, 0.5, &line);
-    }
-    let mut edge = outline(height, -0.6);
-    edge.push(edge[0]);
-    canvas.line(&edge, 0.9, 0.9, &paint(shade(look.filament, 1.12), 0.7));
 }
 
 /// The beam, the toolhead with its fan, and the nozzle's tip at `nozzle`.

@@ -4,7 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use super::brush::Brush;
 use super::chance::Chance;
-use super::printer::PART;
+use super::part::MIDDLE;
 use super::room::Look;
 use super::view::{Canvas, Point, paint, shade, unit};
 
@@ -80,7 +80,7 @@ fn dome(away: f32, radius: f32, height: f32) -> f32 {
 fn strand(chance: &mut Chance, index: usize, height: f32, grown: f32) -> Strand {
     // The pile widens as it grows.
     let radius = 30.0 + 34.0 * (index as f32 / MOST as f32).sqrt() + chance.between(-6.0, 10.0);
-    let middle = [PART[0] + 6.0, PART[1] - 14.0];
+    let middle = [MIDDLE[0] + 6.0, MIDDLE[1] - 14.0];
     let (angle, out) = (chance.between(0.0, TAU), radius * chance.between(0.0, 1.0).sqrt() * 0.85);
     let mut at = [
         middle[0] + out * angle.cos(),
