@@ -77,6 +77,7 @@ fn what_cannot_be_simulated_is_said() {
         (vec!["--alerts", "0"], "0.01 to 5000"),
         (vec!["--pictures", "/nowhere"], "/nowhere/labels.jsonl"),
         (vec!["--split", "dev"], "--pictures"),
+        (vec!["--rendered", "3"], "--pictures"),
     ] {
         let mut command = strandwatch(&["simulate", "--prints", "1", "--models"]);
         let told = stderr(command.arg(models::shipped()).args(arguments), 2);

@@ -3,9 +3,9 @@
 //!
 //! A cell's log-odds of showing strands are compared with their mean while all was well, a mean that leans towards the
 //! hot. What is known to be cluttered is discounted by the excess of that mean over `USUAL`, what is known to be clean
-//! counts for as much more as it lies below (3.9 log-odds at most, by the margin of [`log_odds`]; 1.5 where only frames
-//! before the first extrusion say so): a steady 0.3 in a corner that never showed more than 0.02 is news, and none where a
-//! cable has always scored 0.3.
+//! counts for as much more as it lies below (3.9 log-odds at most, by the margin of [`log_odds`]): a steady 0.3 in a corner
+//! that never showed more than 0.02 is news, and none where a cable has always scored 0.3. Of what is clean, frames before
+//! the first extrusion tell for a print's first minutes only: then the part grows.
 //!
 //! | learned from | may discount, log-odds | why it can be trusted |
 //! |---|---|---|
@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::grid::Grid;
 use super::odds::log_odds;
 use super::view::ViewReference;
 use crate::core::types::FailureMap;
@@ -28,8 +29,6 @@ use crate::core::types::FailureMap;
 const USUAL: f32 = -1.386_294_4;
 /// Frames before the first extrusion may discount a cell by this many log-odds.
 const MOST_EARLY: f32 = 3.0;
-/// And make a clean one count for so many more: the part is not there yet, nor is its look known.
-const MOST_EARLY_CLEAN: f32 = 1.5;
 /// Earlier prints, and what people dismissed in them, may.
 const MOST_SETTLED: f32 = 6.0;
 const MOST_DISMISSED: f32 = 3.0;
@@ -37,6 +36,8 @@ const MOST_DISMISSED: f32 = 3.0;
 const EARLY_HALF_S: f32 = 20.0;
 const SETTLED_HALF_S: f32 = 900.0;
 const PRINT_HALF_S: f32 = 600.0;
+/// That a cell was clean before the first extrusion is half forgotten after so many seconds of good printing: the part grows.
+const GROWN_HALF_S: f32 = 60.0;
 /// Frames closer together are no independent witnesses of a background, ms.
 const LEARN_EVERY_MS: u64 = 10_000;
 /// The shortest stretch of good printing worth keeping, seconds.
@@ -47,33 +48,6 @@ const SETTLED_WEIGHT_S: f32 = 20.0 * 3_600.0;
 const DISMISSED_FADES_S: f32 = 50.0 * 3_600.0;
 /// What lies above a mean weighs so many times as much as what lies below.
 const LEAN: f32 = 9.0;
-
-/// Which cells these are: only maps of the same model and the same picture can be compared.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Grid {
-    /// The model's hash.
-    pub model: String,
-    /// Cells a row.
-    pub columns: u16,
-    /// Rows.
-    pub rows: u16,
-    /// The part that the frame covers, as [`FailureMap::content`].
-    pub content: [f32; 4],
-}
-
-impl Grid {
-    /// The cells of `map`.
-    pub(super) fn of(map: &FailureMap, model: &str) -> Self {
-        let FailureMap { columns, rows, content, .. } = *map;
-        Self { model: model.to_owned(), columns, rows, content }
-    }
-
-    /// Whether these are the cells of `map`.
-    pub(super) fn is_of(&self, map: &FailureMap, model: &str) -> bool {
-        (self.columns, self.rows, self.content) == (map.columns, map.rows, map.content)
-            && self.model == model
-    }
-}
 
 /// What is known of a camera's background from prints that ended well: survives restarts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -274,7 +248,10 @@ impl Background {
         }
         let early_trust = trust(self.early.seconds, EARLY_HALF_S);
         let settled_trust = known.map_or(0.0, |known| trust(known.seconds, SETTLED_HALF_S));
-        let clean_trust = settled_trust.max(trust(self.print.seconds, PRINT_HALF_S));
+        let still_bare = 1.0 - trust(self.print.seconds, GROWN_HALF_S);
+        let clean_trust = trust(self.print.seconds, PRINT_HALF_S)
+            .max(early_trust * still_bare)
+            .max(settled_trust);
         let shift = |cell: usize| {
             let of = |mean: &Mean| mean.log_odds.get(cell).copied().filter(|_| ours);
             let early = of(&self.early);
@@ -289,7 +266,7 @@ impl Background {
             let told = known.and_then(|known| known.dismissed.get(cell)).map(in_log_odds);
             let most = [early, settled, of(&self.print), told].into_iter().flatten();
             let clean = most.reduce(f32::max).map_or(0.0, |most| USUAL - most);
-            (clean_trust * clean).max(early_trust * clean.min(MOST_EARLY_CLEAN)).max(0.0)
+            (clean_trust * clean).max(0.0)
         };
         (0..map.cells.len()).map(|cell| shift(cell).exp()).collect()
     }
@@ -333,13 +310,18 @@ mod tests {
         background
     }
 
+    /// A good print so far.
+    fn learn_for(background: &mut Background, seconds: u64, cells: &[f32]) {
+        for at in 0..seconds {
+            background.learn(at * 1_000, &map(cells), "m");
+        }
+    }
+
     fn after_prints(cells: &[f32], prints: u64) -> Background {
         let mut background = Background::default();
-        for print in 0..prints {
+        for _ in 0..prints {
             background.new_print();
-            for at in 0..7_200 {
-                background.learn((print * 10_000 + at) * 1_000, &map(cells), "m");
-            }
+            learn_for(&mut background, 7_200, cells);
             assert!(background.settle(None).is_some());
         }
         background.new_print();
@@ -355,11 +337,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_clean_before_the_first_extrusion_counts_for_some_more() {
-        let background = after_early(&[0.02, 0.1], 180);
-        let seen = seen(&background, &[0.3, 0.3]);
-        assert!((0.55..0.66).contains(&seen[0]), "{seen:?}");
-        assert!(seen[1] < seen[0], "{seen:?}");
+    fn what_was_clean_before_the_first_extrusion_counts_for_more_until_the_part_has_grown() {
+        let mut background = after_early(&[0.02, 0.1], 180);
+        let at_once = seen(&background, &[0.3, 0.3]);
+        assert!(at_once[0] > 0.75 && at_once[1] < at_once[0], "{at_once:?}");
+        learn_for(&mut background, 180, &[0.02, 0.1]);
+        let later = seen(&background, &[0.3, 0.3]);
+        assert!(later[0] < 0.5 && later[0] > 0.35, "{later:?}");
     }
 
     #[test]
@@ -374,9 +358,7 @@ mod tests {
     #[test]
     fn a_good_print_so_far_makes_clean_cells_count_more_and_excuses_nothing() {
         let mut background = Background::default();
-        for at in 0..3_600 {
-            background.learn(at * 1_000, &map(&[0.02, 0.9]), "m");
-        }
+        learn_for(&mut background, 3_600, &[0.02, 0.9]);
         let seen = seen(&background, &[0.3, 0.9]);
         assert!(seen[0] > 0.7, "{seen:?}");
         assert_eq!(seen[1], 0.9);
@@ -397,9 +379,7 @@ mod tests {
     #[test]
     fn a_print_that_did_not_end_well_leaves_nothing() {
         let mut background = Background::default();
-        for at in 0..3_600 {
-            background.learn(at * 1_000, &map(&[0.9]), "m");
-        }
+        learn_for(&mut background, 3_600, &[0.9]);
         background.new_print();
         assert_eq!(background, Background::default());
     }

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clutter::Grid;
+use super::grid::Grid;
 use super::odds::log_odds;
 use crate::core::cells::{DIGITS, digit};
 use crate::core::types::FailureMap;

@@ -3,6 +3,7 @@
 pub mod clutter;
 pub mod consecutive;
 pub mod evidence;
+pub mod grid;
 pub mod light;
 pub mod odds;
 pub mod patience;

@@ -1,6 +1,7 @@
 //! What people see of a score.
 
-use strandwatch::core::detect::clutter::{Clutter, Grid};
+use strandwatch::core::detect::clutter::Clutter;
+use strandwatch::core::detect::grid::Grid;
 use strandwatch::core::types::{FailureMap, FrameScore, ScoredBox};
 use strandwatch::vision::annotate::{self, NARROWEST, Notes, WIDEST};
 
