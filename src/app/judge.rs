@@ -188,7 +188,7 @@ impl Judge {
         let near =
             last.is_some_and(|last| at_s - last.at_s < PLOTTED_EVERY_S && last.phase == phase);
         if !near {
-            let (score, evidence) = (document.score, document.evidence);
+            let StateDocument { score, evidence, .. } = *document;
             self.judged.moments.push(Moment { at_s, phase, score, evidence });
         }
     }

@@ -19,7 +19,7 @@ const MOST: usize = 3_000;
 
 /// One moment of an incident: Unix seconds, the score, the evidence as a fraction of what acting needs.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Moment(f64, Option<f64>, Option<f64>);
+struct Moment(f64, Option<f64>, f64);
 
 /// What is kept of an incident as `incident.json`.
 #[derive(Debug, Clone, Serialize)]
@@ -161,7 +161,7 @@ impl Recorder {
 
     fn trace(&mut self, now: Now, printer: &Name, document: &StateDocument) {
         let Some(track) = self.tracks.get_mut(printer) else { return };
-        let (score, evidence) = (document.score, Some(document.evidence));
+        let StateDocument { score, evidence, .. } = *document;
         let last = track.trace.back().map(|moment| (moment.1, moment.2));
         if last == Some((score, evidence)) {
             return;

@@ -248,10 +248,15 @@ mod tests {
     fn how_fast() {
         let mut score = frame(0.1, 1, 1);
         (score.map.columns, score.map.rows) = (20, 20);
-        score.map.cells = (0..400u16).map(|cell| f32::from(cell * 7 % 100) / 1_000.0).collect();
         score.brightness = Some(Brightness::of_levels([90.0; LIGHT_BLOCKS]));
         let mut scenario = Scenario::new();
-        scenario.start_print("long.gcode").frames(score).for_secs(20_000);
+        scenario.start_print("long.gcode");
+        for second in 0..20_000u32 {
+            // No frame is like the one before: the state is told anew with each.
+            let cell = |cell: u32| (cell * 7 % 100 + second * 13 % 50) as f32 / 1_000.0;
+            score.map.cells = (0..400).map(cell).collect();
+            scenario.frames(score.clone()).for_secs(1);
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("long.jsonl");
         write(&scenario, &path);

@@ -104,8 +104,8 @@ fn draw_openwork(canvas: &mut Canvas, look: &Look, chance: &mut Chance, height: 
 /// Several small parts with a skirt around them, and the tower on which the nozzle is primed.
 fn draw_plate(canvas: &mut Canvas, look: &Look, chance: &mut Chance, height: f32) {
     let mut brush = Brush::new(canvas);
-    for loop_ in 0..3 {
-        let margin = 9.0 + 1.1 * loop_ as f32;
+    for round in 0..3 {
+        let margin = 9.0 + 1.1 * round as f32;
         let whole = Solid { middle: MIDDLE, half: HALF, low: 0.0, high: 0.0 };
         let mut skirt = whole.outline(0.3, margin);
         skirt.push(skirt[0]);
