@@ -2,7 +2,6 @@
 //! the same outputs, byte for byte.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -268,14 +267,14 @@ pub enum Output {
         /// Which printer.
         printer: Name,
         /// The document.
-        document: Arc<StateDocument>,
+        document: Box<StateDocument>,
     },
     /// The open incident changed; `None` when it closed.
     Incident {
         /// Which printer.
         printer: Name,
         /// The document.
-        document: Option<Arc<IncidentDocument>>,
+        document: Option<Box<IncidentDocument>>,
     },
     /// The printer's link came up or went down.
     Availability {

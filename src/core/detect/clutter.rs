@@ -312,6 +312,7 @@ mod tests {
 
     /// A good print so far.
     fn learn_for(background: &mut Background, seconds: u64, cells: &[f32]) {
+        background.interrupt();
         for at in 0..seconds {
             background.learn(at * 1_000, &map(cells), "m");
         }

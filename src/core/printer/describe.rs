@@ -1,7 +1,5 @@
 //! The documents that clients read; published when they change.
 
-use std::sync::Arc;
-
 use super::Printer;
 use super::watching::corners;
 use crate::core::contract::Output;
@@ -18,16 +16,16 @@ use crate::core::watch::credible;
 impl Printer {
     pub(super) fn describe(&mut self, now: Now) {
         let state = self.state_document(now);
-        if self.told_state.as_deref() != Some(&state) {
-            let document = Arc::new(state);
-            self.told_state = Some(document.clone());
-            self.outputs.push_back(Output::State { printer: self.name.clone(), document });
+        if self.told_state.as_ref() != Some(&state) {
+            let (printer, document) = (self.name.clone(), Box::new(state.clone()));
+            self.outputs.push_back(Output::State { printer, document });
+            self.told_state = Some(state);
         }
-        let incident = self.incident_document().map(Arc::new);
+        let incident = self.incident_document();
         if self.told_incident.as_ref() != Some(&incident) {
-            self.told_incident = Some(incident.clone());
-            let printer = self.name.clone();
-            self.outputs.push_back(Output::Incident { printer, document: incident });
+            let (printer, document) = (self.name.clone(), incident.clone().map(Box::new));
+            self.outputs.push_back(Output::Incident { printer, document });
+            self.told_incident = Some(incident);
         }
     }
 

@@ -13,7 +13,6 @@ mod sight;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 pub use self::commands::Asked;
 use self::cooling::Cooling;
@@ -135,9 +134,9 @@ pub struct Printer {
     model: Option<String>,
     model_fault: Option<String>,
     self_test_passed: Option<bool>,
-    told_state: Option<Arc<StateDocument>>,
+    told_state: Option<StateDocument>,
     /// `None` until something was told: an incident of an earlier run may still stand on the bus.
-    told_incident: Option<Option<Arc<IncidentDocument>>>,
+    told_incident: Option<Option<IncidentDocument>>,
     screen: Screen,
     cooling: Option<Cooling>,
     outputs: VecDeque<Output>,
