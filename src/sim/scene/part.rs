@@ -72,21 +72,19 @@ fn draw_supports(canvas: &mut Canvas, look: &Look, chance: &mut Chance, height: 
     }
 }
 
-/// A vase of struts that cross.
+/// A vase of struts that cross, on a raft.
 fn draw_openwork(canvas: &mut Canvas, look: &Look, chance: &mut Chance, height: f32) {
     const STRUTS: usize = 14;
-    let foot: Vec<Point> = (0..CORNERS)
-        .map(|i| TAU * i as f32 / CORNERS as f32)
-        .map(|angle| [MIDDLE[0] + 29.0 * angle.cos(), MIDDLE[1] + 29.0 * angle.sin(), 0.6])
-        .collect();
-    canvas.fill(&foot, &paint(shade(look.filament, 0.8), 1.0));
+    let raft = Solid { middle: MIDDLE, half: HALF, low: 0.0, high: height };
+    raft.draw_shadow(canvas, look);
+    canvas.fill(&raft.outline(0.6, 1.0), &paint(shade(look.filament, 0.8), 1.0));
     let thick = chance.between(2.0, 4.0);
     let turns = chance.between(0.25, 0.6) / PART_HEIGHT_MM;
     let uneven: Vec<f32> = (0..STRUTS * 2).map(|_| chance.between(-0.2, 0.2)).collect();
     let mut brush = Brush::new(canvas);
     let ring = |angle: f32, z: f32| -> Point {
-        let radius = 28.0 + 8.0 * (z / PART_HEIGHT_MM * 2.4).sin();
-        [MIDDLE[0] + radius * angle.cos(), MIDDLE[1] + radius * angle.sin(), z]
+        let belly = 0.72 + 0.2 * (z / PART_HEIGHT_MM * 2.4).sin();
+        [MIDDLE[0] + HALF[0] * belly * angle.cos(), MIDDLE[1] + HALF[0] * belly * angle.sin(), z]
     };
     for (strut, uneven) in uneven.iter().enumerate() {
         let way = if strut % 2 == 0 { 1.0 } else { -1.0 };
