@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use image::RgbImage;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::moments::{self, Scenery, Thoroughness, as_frame};
@@ -70,36 +72,41 @@ impl Order {
         };
         let printers = stock.as_ref().map_or(self.printers, Stock::len);
         let progress = Progress::with_lines(printers as u64, "views scored");
-        let mut bank = Bank { printers: Vec::new() };
-        for index in 0..printers {
-            let place = match &stock {
+        // Drawing takes longer than scoring, which has threads of its own.
+        let detector = Mutex::new(detector);
+        let survey = |scenery: &mut dyn Scenery| {
+            moments::survey(scenery, self.thorough, &mut |picture| score(&detector, picture))
+        };
+        let place = |index: usize| {
+            let (mut tidy, cluttered): (Box<dyn Scenery>, Option<Box<dyn Scenery>>) = match &stock {
                 Some(stock) => {
-                    let tidy = self.survey(&mut stock.view(index, self.seed)?, detector)?;
-                    let cluttered = stock.view(index, self.seed)?.clutter()?;
-                    (tidy, cluttered.map(|mut view| self.survey(&mut view, detector)).transpose()?)
+                    let view = || stock.view(index, self.seed);
+                    (Box::new(view()?), view()?.clutter()?.map(|view| Box::new(view) as _))
                 }
                 None => {
-                    let mut scene = Rendered::new(self.seed + index as u64, self.size);
-                    let cluttered = scene.cluttered();
-                    let tidy = self.survey(&mut scene, detector)?;
-                    (tidy, cluttered.map(|mut view| self.survey(&mut view, detector)).transpose()?)
+                    let scene = Rendered::new(self.seed + index as u64, self.size);
+                    (Box::new(scene), scene.cluttered().map(|view| Box::new(view) as _))
                 }
             };
-            bank.printers.push(Place { tidy: place.0, cluttered: place.1 });
+            let place = Place {
+                tidy: survey(tidy.as_mut())?,
+                cluttered: cluttered.map(|mut view| survey(view.as_mut())).transpose()?,
+            };
             progress.step();
-        }
+            anyhow::Ok(place)
+        };
+        let places = (0..printers).into_par_iter().with_max_len(1).map(place);
+        let printers = places.collect::<anyhow::Result<_>>()?;
         progress.finish();
-        Ok(bank)
-    }
-
-    fn survey(&self, scenery: &mut dyn Scenery, detector: &mut Detector) -> anyhow::Result<View> {
-        moments::survey(scenery, self.thorough, &mut |picture| score(detector, picture))
+        Ok(Bank { printers })
     }
 }
 
-fn score(detector: &mut Detector, picture: RgbImage) -> anyhow::Result<FrameScore> {
+fn score(detector: &Mutex<&mut Detector>, picture: RgbImage) -> anyhow::Result<FrameScore> {
+    let frame = as_frame(picture);
+    let mut detector = detector.lock().unwrap_or_else(PoisonError::into_inner);
     // As the daemon hands it to the core; how long it took must not make two runs differ.
-    Ok(FrameScore { infer_ms: 0.0, ..detector.score(&as_frame(picture))? }.quantised())
+    Ok(FrameScore { infer_ms: 0.0, ..detector.score(&frame)? }.quantised())
 }
 
 /// What cannot be read is scored anew.

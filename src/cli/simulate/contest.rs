@@ -1,8 +1,6 @@
 //! The same prints under several rules and settings.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cli::pictures::Progress;
@@ -12,7 +10,7 @@ use crate::core::detect::evidence::FalseAlarms;
 use crate::core::types::ModelFacts;
 use crate::sim::workload::life::{Judgement, Life, Told};
 use crate::sim::workload::script::{Mix, Script};
-use crate::sim::workload::tally::{Estimate, Tally, false_alerts_per_100h};
+use crate::sim::workload::tally::{Estimate, Tally, cluttered, more_false_alerts_per_100h};
 use crate::sim::workload::{Bank, Place};
 
 /// The Spaghetti Detective looks every ten seconds.
@@ -50,14 +48,16 @@ pub(super) struct Entry {
     /// What it did.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Wrong alerts per 100 hours of the prints with clutter in view, lived again with none: what is more with it is
+    /// How many more wrong alerts per 100 hours the prints with clutter in view have than the same lived again with none:
     /// its doing. Only where [`Workload::without_clutter`] was asked.
-    pub false_alerts_without_clutter_per_100h: Option<Estimate>,
+    pub false_alerts_by_clutter_per_100h: Option<Estimate>,
     /// Seconds to each alert and to each failure's end without one, for the plot.
     #[serde(skip)]
     pub delays_s: Vec<Option<f64>>,
     #[serde(skip)]
     judgement: Judgement,
+    #[serde(skip)]
+    in_clutter: Vec<Vec<Told>>,
 }
 
 /// How the same failure of a new printer's first print fares, whole at once, whenever it begins.
@@ -191,11 +191,12 @@ impl<'a> Workload<'a> {
         best
     }
 
-    /// The same entry, and what it does where there was clutter when there is none.
+    /// The same entry, and what of it the clutter does.
     pub fn without_clutter(&self, entry: Entry) -> Entry {
         let what = format!("{} ({}), clutter taken away", rule_word(entry.rule), entry.setting);
         let told = self.run(entry.judgement, Clutter::TakenAway, &what);
-        Entry { false_alerts_without_clutter_per_100h: Some(false_alerts_per_100h(&told)), ..entry }
+        let more = more_false_alerts_per_100h(&entry.in_clutter, &told);
+        Entry { false_alerts_by_clutter_per_100h: Some(more), ..entry }
     }
 
     fn entry(&self, rule: Rule, setting: String, judgement: Judgement) -> Entry {
@@ -208,9 +209,10 @@ impl<'a> Workload<'a> {
             setting,
             asked_per_100h: None,
             tally: Tally::of(&told),
-            false_alerts_without_clutter_per_100h: None,
+            false_alerts_by_clutter_per_100h: None,
             delays_s,
             judgement,
+            in_clutter: cluttered(&told),
         }
     }
 
@@ -222,28 +224,14 @@ impl<'a> Workload<'a> {
     /// Every printer's life, in as many threads as there are processors; in the printers' order.
     fn run(&self, judgement: Judgement, clutter: Clutter, what: &str) -> Vec<Vec<Told>> {
         let progress = Progress::new(self.scripts.len() as u64, "printers").described(what);
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(vec![Vec::new(); self.scripts.len()]);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        if index >= self.scripts.len() {
-                            break;
-                        }
-                        let told = self.live(index, judgement, clutter);
-                        if let Ok(mut done) = done.lock() {
-                            done[index] = told;
-                        }
-                        progress.step();
-                    }
-                });
-            }
+        let told = (0..self.scripts.len()).into_par_iter().with_max_len(1).map(|index| {
+            let told = self.live(index, judgement, clutter);
+            progress.step();
+            told
         });
+        let told = told.collect();
         progress.finish();
-        done.into_inner().unwrap_or_default()
+        told
     }
 
     /// The life of printer `index`.
@@ -330,8 +318,8 @@ mod tests {
         // A rule that knows no clutter.
         let entry = workload.without_clutter(workload.consecutive(3));
         assert!(entry.tally.false_alerts_in_clutter_per_100h.value > 5.0, "{entry:?}");
-        let without = entry.false_alerts_without_clutter_per_100h.unwrap();
-        assert_eq!((without.value, without.high), (0.0, 0.0));
+        let by_clutter = entry.false_alerts_by_clutter_per_100h.unwrap();
+        assert_eq!(by_clutter.value, entry.tally.false_alerts_in_clutter_per_100h.value);
 
         let [lain, taken] = [Clutter::AsItLies, Clutter::TakenAway]
             .map(|clutter| workload.run(workload.judgement, clutter, "test"));

@@ -11,6 +11,7 @@ use crate::sim::scene::{BED_MM, Clutter, Part, SceneState, render};
 const STAGES: usize = 4;
 
 /// A drawn printer.
+#[derive(Clone, Copy)]
 pub(super) struct Rendered {
     seed: u64,
     clutter: Clutter,

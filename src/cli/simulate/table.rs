@@ -28,16 +28,16 @@ pub(super) fn print(report: &Report) {
     say("");
     for entry in &report.entries {
         let tally = &entry.tally;
-        let without = entry.false_alerts_without_clutter_per_100h;
-        let without = without.map_or_else(String::new, |found| {
-            format!(" (the same prints without it {})", interval(found))
+        let by_clutter = entry.false_alerts_by_clutter_per_100h;
+        let by_clutter = by_clutter.map_or_else(String::new, |found| {
+            format!(" ({} more than in the same prints without it)", interval(found))
         });
         say(format_args!(
             "{:12} {:26} in clutter {}/100 h{}; there from the first frame: {} of {} found; dead or frozen camera: {} of {} told",
             rule_word(entry.rule),
             entry.setting,
             interval(tally.false_alerts_in_clutter_per_100h),
-            without,
+            by_clutter,
             tally.from_the_start.1,
             tally.from_the_start.0,
             tally.blind.1,

@@ -67,17 +67,13 @@ impl Tally {
         let failures: Vec<Found> = all.iter().filter_map(|told| told.failure).collect();
         let first: Vec<&Found> = failures.iter().filter(|found| found.from_the_start).collect();
         let troubled: Vec<_> = all.iter().filter(|told| told.troubled).collect();
-        let cluttered: Vec<Vec<Told>> = printers
-            .iter()
-            .map(|prints| prints.iter().filter(|told| told.cluttered).cloned().collect())
-            .collect();
         let found = |found: &Found| f64::from(u8::from(found.alert_s.is_some()));
         let paused = |found: &Found| f64::from(u8::from(found.pause_s.is_some()));
         Self {
             prints: all.len(),
             good_h: all.iter().map(|told| told.good_h).sum(),
             false_alerts_per_100h: false_alerts_per_100h(printers),
-            false_alerts_in_clutter_per_100h: false_alerts_per_100h(&cluttered),
+            false_alerts_in_clutter_per_100h: false_alerts_per_100h(&cluttered(printers)),
             false_pauses_per_100h: rate(printers, |told| f64::from(told.false_pauses)),
             failures: failures.len(),
             recall: share(printers, found),
@@ -93,17 +89,42 @@ impl Tally {
     }
 }
 
+/// Those prints that had clutter in view.
+pub fn cluttered(printers: &[Vec<Told>]) -> Vec<Vec<Told>> {
+    let of_printer =
+        |prints: &Vec<Told>| prints.iter().filter(|told| told.cluttered).cloned().collect();
+    printers.iter().map(of_printer).collect()
+}
+
 /// Wrong alerts per 100 hours of good printing, over every printer's prints.
 pub fn false_alerts_per_100h(printers: &[Vec<Told>]) -> Estimate {
-    rate(printers, |told| f64::from(told.false_alerts))
+    rate(printers, wrong_alerts)
+}
+
+/// How many more wrong alerts per 100 hours the same printers have in `some` prints than in `others`.
+pub fn more_false_alerts_per_100h(some: &[Vec<Told>], others: &[Vec<Told>]) -> Estimate {
+    let both = some.iter().zip(others);
+    let parts: Vec<_> = both
+        .map(|(some, others)| (per_printer(some, wrong_alerts), per_printer(others, wrong_alerts)))
+        .collect();
+    bootstrap(&parts, |picked| {
+        let (some, others): (Vec<_>, Vec<_>) = picked.unzip();
+        sum_over_sum(some.into_iter()) - sum_over_sum(others.into_iter())
+    })
+}
+
+fn wrong_alerts(told: &Told) -> f64 {
+    f64::from(told.false_alerts)
+}
+
+/// A hundred times the events, and the hours of good printing.
+fn per_printer(prints: &[Told], events: impl Fn(&Told) -> f64) -> (f64, f64) {
+    let hours: f64 = prints.iter().map(|told| told.good_h).sum();
+    (100.0 * prints.iter().map(events).sum::<f64>(), hours)
 }
 
 fn rate(printers: &[Vec<Told>], events: impl Fn(&Told) -> f64) -> Estimate {
-    let of_printer = |prints: &Vec<Told>| {
-        let hours: f64 = prints.iter().map(|told| told.good_h).sum();
-        (100.0 * prints.iter().map(&events).sum::<f64>(), hours)
-    };
-    ratio(&printers.iter().map(of_printer).collect::<Vec<_>>())
+    ratio(&printers.iter().map(|prints| per_printer(prints, &events)).collect::<Vec<_>>())
 }
 
 fn share(printers: &[Vec<Told>], holds: impl Fn(&Found) -> f64) -> Estimate {
@@ -116,11 +137,15 @@ fn share(printers: &[Vec<Told>], holds: impl Fn(&Found) -> f64) -> Estimate {
 
 /// Sum over sum, with a bootstrap over the parts.
 fn ratio(parts: &[(f64, f64)]) -> Estimate {
-    let of = |picked: &mut dyn Iterator<Item = (f64, f64)>| {
-        let (above, below) =
-            picked.fold((0.0, 0.0), |(above, below), (a, b)| (above + a, below + b));
-        if below > 0.0 { above / below } else { 0.0 }
-    };
+    bootstrap(parts, |picked| sum_over_sum(picked))
+}
+
+fn sum_over_sum(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (above, below) = parts.fold((0.0, 0.0), |(above, below), (a, b)| (above + a, below + b));
+    if below > 0.0 { above / below } else { 0.0 }
+}
+
+fn bootstrap<T: Copy>(parts: &[T], of: impl Fn(&mut dyn Iterator<Item = T>) -> f64) -> Estimate {
     let mut chance = Chance::new(parts.len() as u64, 7);
     let mut drawn: Vec<f64> = (0..RESAMPLINGS)
         .map(|_| of(&mut parts.iter().map(|_| parts[chance.bits() as usize % parts.len()])))
@@ -172,6 +197,18 @@ mod tests {
         assert!((found.value - 2.5).abs() < 1e-9 && (tally.good_h - 200.0).abs() < 1e-9);
         assert!(found.low < 2.5 && found.low > 0.0 && found.high > 2.5, "{found:?}");
         assert_eq!(tally, Tally::of(&printers));
+    }
+
+    #[test]
+    fn what_is_more_is_told_printer_by_printer() {
+        let printers = |more: u32| -> Vec<Vec<Told>> {
+            (0..20).map(|i| vec![told(10.0, i % 4 + more, None)]).collect()
+        };
+        let same = more_false_alerts_per_100h(&printers(0), &printers(0));
+        assert_eq!((same.low, same.value, same.high), (0.0, 0.0, 0.0));
+        // However unlike the printers are, each has one more in ten hours.
+        let more = more_false_alerts_per_100h(&printers(1), &printers(0));
+        assert!([more.low, more.value, more.high].iter().all(|more| (more - 10.0).abs() < 1e-9));
     }
 
     #[test]
