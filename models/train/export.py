@@ -18,7 +18,7 @@ import data
 from assess import read_rows
 from network import Block, FailureMap, ScaledConv
 from quantise import quantise
-from settings import GRID, HEIGHT, INPUT_NAME, OUTPUT_NAME, WIDTH
+from settings import INPUT_NAME, OUTPUT_NAME
 
 OPSET = 17
 
@@ -87,8 +87,9 @@ def build(network: FailureMap) -> onnx.ModelProto:
     bias = graph.constant("cell.bias", network.cell.bias.detach().numpy())
     x = graph.node("Conv", [x, weight, bias], "cell.conv", kernel_shape=[1, 1])
     graph.node("Sigmoid", [x], OUTPUT_NAME)
-    frame = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])
-    output = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [1, 1, GRID, GRID])
+    # Sizes are left open: bars need not go through the network.
+    frame = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [1, 3, "height", "width"])
+    output = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [1, 1, "rows", "columns"])
     body = helper.make_graph(graph.nodes, "strandwatch-s", [frame], [output], graph.constants)
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="strandwatch")
     model.ir_version = 9

@@ -13,7 +13,7 @@ from PIL import Image
 import scoring
 from infer import Model
 from preprocess import Placement, letterbox, normalise, read_picture
-from settings import BOX_THRESHOLD, CHANNELS, GRID, HEIGHT, SEED, TOP_K, WIDTH
+from settings import BOX_THRESHOLD, SEED, TOP_K
 
 DATA_PICTURES = 200
 SIZES = ((640, 480), (1280, 720), (333, 517), (100, 80), (320, 320), (1920, 1080))
@@ -29,21 +29,23 @@ def generated(width: int, height: int) -> np.ndarray:
     return np.stack([red, green, blue], axis=2).astype(np.uint8)
 
 
-def map_vectors() -> list[dict]:
+def map_vectors(trims: bool) -> list[dict]:
     """Maps with the scores and boxes they must give. Values are multiples of 1/256: exact in any float."""
     rng = np.random.default_rng(SEED)
     vectors = []
     for number, (width, height) in enumerate(SIZES * 2):
-        cells = rng.uniform(0, 0.45, (GRID, GRID))
+        place = Placement.of(width, height)
+        place = place.trimmed() if trims else place
+        rows, columns = place.cells().shape
+        cells = rng.uniform(0, 0.45, (rows, columns))
         for _ in range(number % 5):
-            row, column = rng.integers(0, GRID - 3, 2)
+            row, column = rng.integers(0, (rows - 3, columns - 3))
             cells[row : row + rng.integers(1, 5), column : column + rng.integers(1, 5)] = rng.uniform(0.5, 1)
         if number == 1:
             cells[:] = 0.0
         if number == 2:
             cells[:] = 1.0
         cells = np.floor(cells * 256) / 256
-        place = Placement.of(width, height)
         vectors.append(
             {
                 "frame": [width, height],
@@ -62,9 +64,9 @@ def picture_vectors(model: Model) -> list[dict]:
     vectors = []
     for width, height in SIZES:
         frame = generated(width, height)
-        boxed, place = letterbox(frame)
+        boxed, place = letterbox(frame, model.trims)
         tensor = normalise(boxed)
-        at = np.stack([rng.integers(0, n, 64) for n in (CHANNELS, HEIGHT, WIDTH)], axis=1)
+        at = np.stack([rng.integers(0, n, 64) for n in tensor.shape], axis=1)
         found, _ = model.failure_map(frame)
         vectors.append(
             {
@@ -123,7 +125,7 @@ def main() -> None:
     vectors = {
         "schema": 1,
         "score": {"rule": "top_k_mean", "k": TOP_K, "box_threshold": BOX_THRESHOLD},
-        "maps": map_vectors(),
+        "maps": map_vectors(fp32.trims),
         "generated": {"formula": FORMULA, "model": a.fp32.name, "tolerance": 0.01, "pictures": picture_vectors(fp32)},
         "jpegs": jpeg_vectors(),
         "data": data_vectors([a.fp32, a.int8], a.data),

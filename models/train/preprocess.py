@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from resize import resize
-from settings import CELL, GRID, HEIGHT, MEAN, PAD, STD, WIDTH
+from settings import CELL, HEIGHT, MEAN, PAD, STD, STRIDE, WIDTH
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Placement:
     top: int
     width: int
     height: int
+    input_width: int = WIDTH
+    input_height: int = HEIGHT
 
     @staticmethod
     def of(frame_width: int, frame_height: int) -> "Placement":
@@ -28,11 +30,20 @@ class Placement:
         height = max(1, math.floor(frame_height * scale + 0.5))
         return Placement((WIDTH - width) // 2, (HEIGHT - height) // 2, width, height)
 
+    def trimmed(self) -> "Placement":
+        """The same with no more bars than multiples of STRIDE ask for; cells stay where they were on the frame."""
+        left, top = self.left // STRIDE * STRIDE, self.top // STRIDE * STRIDE
+        return Placement(self.left - left, self.top - top, self.width, self.height, WIDTH - 2 * left, HEIGHT - 2 * top)
+
     def cells(self) -> np.ndarray:
-        """Which cells of the map have their centre on the frame (GRID x GRID booleans)."""
-        centre = np.arange(GRID) * CELL + CELL / 2
-        across = (centre >= self.left) & (centre < self.left + self.width)
-        down = (centre >= self.top) & (centre < self.top + self.height)
+        """Which cells of the map have their centre on the frame (rows x columns booleans)."""
+
+        def centres(side: int) -> np.ndarray:
+            return np.arange(side // CELL) * CELL + CELL / 2
+
+        across, down = centres(self.input_width), centres(self.input_height)
+        across = (across >= self.left) & (across < self.left + self.width)
+        down = (down >= self.top) & (down < self.top + self.height)
         return down[:, None] & across[None, :]
 
 
@@ -42,10 +53,12 @@ def read_picture(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def letterbox(frame: np.ndarray) -> tuple[np.ndarray, Placement]:
-    """RGB8 of any size to RGB8 of the input size, bars filled with PAD."""
+def letterbox(frame: np.ndarray, trim: bool = False) -> tuple[np.ndarray, Placement]:
+    """RGB8 of any size to RGB8 of the input size (no larger than it must be, with `trim`), bars filled with PAD."""
     place = Placement.of(frame.shape[1], frame.shape[0])
-    boxed = np.full((HEIGHT, WIDTH, 3), PAD, np.uint8)
+    if trim:
+        place = place.trimmed()
+    boxed = np.full((place.input_height, place.input_width, 3), PAD, np.uint8)
     boxed[place.top : place.top + place.height, place.left : place.left + place.width] = resize(
         frame, place.width, place.height
     )

@@ -12,7 +12,7 @@ import report
 import scoring
 from assess import read_rows
 from preprocess import read_picture
-from settings import BOX_THRESHOLD, HEIGHT, INPUT_NAME, MEAN, MODEL_NAME, MODELS, OUTPUT_NAME, PAD, STD, TOP_K, WIDTH
+from settings import BOX_THRESHOLD, HEIGHT, INPUT_NAME, MEAN, MODEL_NAME, MODELS, OUTPUT_NAME, PAD, STD, STRIDE, TOP_K, WIDTH
 
 KINDS = {f"{MODEL_NAME}-int8": f"{MODEL_NAME}.int8.onnx", MODEL_NAME: f"{MODEL_NAME}.onnx"}
 LICENCE = "MIT OR Apache-2.0 for the weights as trained here; features start from EfficientNet-Lite0 (Apache-2.0); pictures: see README.md"
@@ -50,6 +50,7 @@ def model_table(name: str, file: str, knots: dict, point: float, metrics: dict, 
     head = {"name": name, "file": file, "sha256": digest, "kind": "failure_map", "licence": LICENCE, "provenance": provenance}
     size = {"name": INPUT_NAME, "width": WIDTH, "height": HEIGHT, "layout": "nchw", "colour": "rgb"}
     values = {"resize": "letterbox", "pad": PAD, "mean": list(MEAN), "std": list(STD)}
+    values["trim_bars"] = STRIDE if infer.Model(MODELS / file).trims else None
     rule = {"rule": "top_k_mean", "k": TOP_K, "box_threshold": BOX_THRESHOLD, "alert_point": point}
     return [
         "[[model]]",

@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 from preprocess import Placement
-from settings import BOX_THRESHOLD, CELL, GRID, TOP_K
+from settings import BOX_THRESHOLD, CELL, TOP_K
 
 Box = tuple[float, float, float, float, float]
 
@@ -24,6 +24,7 @@ def boxes(failure_map: np.ndarray, place: Placement, threshold: float = BOX_THRE
     hot = (failure_map >= threshold) & place.cells()
     found: list[tuple[float, int, int, Box]] = []
     seen = np.zeros_like(hot)
+    height, width = hot.shape
     for row, column in zip(*np.nonzero(hot), strict=True):
         if seen[row, column]:
             continue
@@ -32,8 +33,8 @@ def boxes(failure_map: np.ndarray, place: Placement, threshold: float = BOX_THRE
         while queue:
             r, c = queue.popleft()
             members.append((r, c))
-            for near_r in range(max(0, r - 1), min(GRID, r + 2)):
-                for near_c in range(max(0, c - 1), min(GRID, c + 2)):
+            for near_r in range(max(0, r - 1), min(height, r + 2)):
+                for near_c in range(max(0, c - 1), min(width, c + 2)):
                     if hot[near_r, near_c] and not seen[near_r, near_c]:
                         seen[near_r, near_c] = True
                         queue.append((near_r, near_c))

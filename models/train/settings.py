@@ -16,6 +16,8 @@ INPUT_NAME = "frame"
 # The output contract: one probability a cell.
 CELL = 16
 GRID = WIDTH // CELL
+# The network's largest stride, px: bars are left out by whole multiples of it.
+STRIDE = 32
 OUTPUT_NAME = "map"
 
 # Frame score: mean of the TOP_K largest cells inside the picture (chosen by measuring).

@@ -36,12 +36,14 @@ impl Placement {
             ((f64::from(side) * scale + 0.5).floor() as u32).clamp(1, limit)
         };
         let (width, height) = (scaled(width, whole.0), scaled(height, whole.1));
+        let (left, top) = ((whole.0 - width) / 2, (whole.1 - height) / 2);
+        let trimmed = |bar: u32| input.trim_bars.map_or(0, |by| bar / by.get() * by.get());
         Self {
-            left: (whole.0 - width) / 2,
-            top: (whole.1 - height) / 2,
+            left: left - trimmed(left),
+            top: top - trimmed(top),
             width,
             height,
-            input: whole,
+            input: (whole.0 - 2 * trimmed(left), whole.1 - 2 * trimmed(top)),
         }
     }
 
@@ -73,7 +75,7 @@ pub struct Preprocessor {
     /// Normalised value of each byte, by colour in the tensor's order.
     levels: [[f32; 256]; 3],
     tensor: Vec<f32>,
-    placement: Option<Placement>,
+    placement: Placement,
 }
 
 impl Preprocessor {
@@ -95,8 +97,9 @@ impl Preprocessor {
             options: ResizeOptions::new().resize_alg(algorithm),
             resized: Image::new(1, 1, PixelType::U8x3),
             levels,
-            tensor: vec![0.0; input.width as usize * input.height as usize * 3],
-            placement: None,
+            tensor: Vec::new(),
+            // Of a frame that fills the input.
+            placement: Placement::of(input.width, input.height, input),
         }
     }
 
@@ -113,10 +116,10 @@ impl Preprocessor {
         let source = ImageRef::new(frame.width, frame.height, &frame.rgb, PixelType::U8x3)
             .map_err(|_| bad())?;
         let placement = Placement::of(frame.width, frame.height, &self.input);
-        if self.placement != Some(placement) {
+        if self.placement != placement || self.tensor.is_empty() {
             self.resized = Image::new(placement.width, placement.height, PixelType::U8x3);
+            self.placement = placement;
             self.pad();
-            self.placement = Some(placement);
         }
         self.resizer.resize(&source, &mut self.resized, &self.options).map_err(|_| bad())?;
         self.place(placement);
@@ -128,18 +131,21 @@ impl Preprocessor {
         &self.tensor
     }
 
-    /// The tensor's shape.
+    /// The tensor's shape: of the last frame; before any, of one that fills the input.
     pub fn shape(&self) -> [i64; 4] {
-        let (width, height) = (i64::from(self.input.width), i64::from(self.input.height));
+        let (width, height) = self.placement.input;
+        let (width, height) = (i64::from(width), i64::from(height));
         match self.input.layout {
             Layout::Nchw => [1, 3, height, width],
             Layout::Nhwc => [1, height, width, 3],
         }
     }
 
-    /// Fills the whole tensor with padding.
+    /// Makes the tensor as large as the frame needs, all padding.
     fn pad(&mut self) {
-        let plane = self.tensor.len() / 3;
+        let (width, height) = self.placement.input;
+        let plane = width as usize * height as usize;
+        self.tensor.resize(3 * plane, 0.0);
         let padding = self.levels.map(|levels| levels[usize::from(self.input.pad)]);
         for (i, value) in self.tensor.iter_mut().enumerate() {
             *value = match self.input.layout {
@@ -151,7 +157,7 @@ impl Preprocessor {
 
     /// Writes the resized picture, normalised, to its place.
     fn place(&mut self, placement: Placement) {
-        let stride = self.input.width as usize;
+        let stride = placement.input.0 as usize;
         let plane = self.tensor.len() / 3;
         let (left, top) = (placement.left as usize, placement.top as usize);
         let row_bytes = placement.width as usize * 3;
@@ -184,6 +190,8 @@ impl Preprocessor {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use crate::core::types::Now;
 
     use super::*;
@@ -200,6 +208,7 @@ mod tests {
             mean: [0.1, 0.2, 0.3],
             std: [1.0, 0.5, 2.0],
             antialias: true,
+            trim_bars: None,
         }
     }
 
@@ -249,5 +258,55 @@ mod tests {
         assert_eq!(boxed.to_frame(0.0, 2.0), (0.0, 1.0));
         let thin = Placement::of(10_000, 1, &input(Layout::Nchw, Colour::Rgb, Resize::Letterbox));
         assert_eq!((thin.width, thin.height), (32, 1));
+    }
+
+    #[test]
+    fn trimmed_bars_leave_the_frame_where_the_networks_stride_had_it() {
+        let whole = Input {
+            width: 320,
+            height: 320,
+            ..input(Layout::Nchw, Colour::Rgb, Resize::Letterbox)
+        };
+        let trimming = Input { trim_bars: NonZeroU32::new(32), ..whole.clone() };
+        for (width, height, expected) in [
+            (640, 480, (320, 256)),
+            (1280, 720, (320, 192)),
+            (480, 640, (256, 320)),
+            (500, 500, (320, 320)),
+            (10_000, 1, (320, 64)),
+        ] {
+            let (kept, trimmed) =
+                (Placement::of(width, height, &whole), Placement::of(width, height, &trimming));
+            assert_eq!(trimmed.input, expected, "{width} x {height}");
+            assert_eq!((trimmed.width, trimmed.height), (kept.width, kept.height));
+            assert_eq!((kept.left - trimmed.left) % 32, 0);
+            assert_eq!((kept.top - trimmed.top) % 32, 0);
+        }
+    }
+
+    #[test]
+    fn the_tensor_follows_the_frames_shape_and_forgets_the_last_one() {
+        let input = Input {
+            trim_bars: NonZeroU32::new(4),
+            ..input(Layout::Nchw, Colour::Rgb, Resize::Letterbox)
+        };
+        let mut preprocessor = Preprocessor::new(&input);
+        assert_eq!(preprocessor.shape(), [1, 3, 16, 32]);
+        let of = |width: u32, height: u32| Frame {
+            width,
+            height,
+            rgb: vec![200; (width * height * 3) as usize],
+            ..frame()
+        };
+        for (width, height, shape) in
+            [(100, 100, [1, 3, 16, 16]), (100, 10, [1, 3, 8, 32]), (100, 100, [1, 3, 16, 16])]
+        {
+            preprocessor.fill(&of(width, height)).unwrap();
+            let mut fresh = Preprocessor::new(&input);
+            fresh.fill(&of(width, height)).unwrap();
+            assert_eq!(preprocessor.shape(), shape);
+            assert_eq!(preprocessor.tensor(), fresh.tensor());
+            assert_eq!(preprocessor.tensor().len() as i64, shape.iter().product::<i64>());
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::core::detect::statistic::{Lens, frame_score};
 use crate::core::types::{FrameScore, Now};
 use crate::ports::Frame;
 
-use super::manifest::{Model, Output};
+use super::manifest::{Input, Model, Output};
 use super::postprocess::{self, YoloOutput};
 use super::preprocess::{Placement, Preprocessor};
 use super::{VisionError, library, view};
@@ -53,8 +53,13 @@ impl Detector {
         check_names(model, &session)?;
         let preprocessor = Preprocessor::new(&model.input);
         let mut detector = Self { model: model.clone(), session, preprocessor };
-        // The first run shows what symbolic shapes hide, and packs the weights.
-        detector.score(&grey(model.input.width, model.input.height))?;
+        // The first runs show what symbolic shapes hide, and pack the weights.
+        let Input { width, height, trim_bars, .. } = model.input;
+        detector.score(&grey(width, height))?;
+        if trim_bars.is_some() {
+            detector.score(&grey(2 * width, height))?;
+            detector.score(&grey(width, 2 * height))?;
+        }
         Ok(detector)
     }
 
@@ -244,6 +249,12 @@ fn check_names(model: &Model, session: &Session) -> Result<(), VisionError> {
     let float = dtype.tensor_type() == Some(TensorElementType::Float32);
     if !float || !dtype.tensor_shape().is_some_and(|shape| fits(shape)) {
         return wrong(format!("input {name:?} is {dtype}, the manifest says float32 {expected:?}"));
+    }
+    let open = |shape: &[i64]| shape.iter().filter(|size| **size == -1).count() >= 2;
+    if model.input.trim_bars.is_some() && !dtype.tensor_shape().is_some_and(|shape| open(shape)) {
+        return wrong(format!(
+            "input {name:?} is {dtype}: [model.input] trim_bars needs rows and columns that are left open"
+        ));
     }
     for name in names(&model.output) {
         if !session.outputs().iter().any(|output| output.name() == name) {

@@ -1,5 +1,6 @@
 //! `manifest.toml`: which models there are, what they take and give, and what their scores are worth.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -88,6 +89,11 @@ pub struct Input {
     /// Whether shrinking averages all pixels (Pillow) or interpolates between the nearest four (OpenCV's `INTER_LINEAR`).
     #[serde(default = "yes")]
     pub antialias: bool,
+    /// Letterbox bars are left out by whole multiples of so many pixels, on both sides alike: a webcam's frame then costs a
+    /// fifth (4:3) to two fifths (16:9) less than a square. For fully convolutional networks whose stride divides it, with
+    /// rows and columns that the ONNX file leaves open; without it the bars go through the network.
+    #[serde(default)]
+    pub trim_bars: Option<NonZeroU32>,
 }
 
 fn yes() -> bool {

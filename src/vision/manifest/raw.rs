@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::core::detect::evidence::FalseAlarms;
 use crate::core::types::{Calibration, ScoreRule};
 
-use super::{Input, Model, Output, SCHEMA};
+use super::{Input, Model, Output, Resize, SCHEMA};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,7 +150,7 @@ impl RawModel {
         problems.require(!self.file.as_os_str().is_empty(), "file", "must name the ONNX file");
         let hex = self.sha256.len() == 64 && self.sha256.chars().all(|c| c.is_ascii_hexdigit());
         problems.require(hex, "sha256", "must be 64 hex digits (`sha256sum FILE`)");
-        check_input(&self.input, problems);
+        check_input(&self.input, self.kind, problems);
         problems.fraction(self.score.box_threshold, "score.box_threshold");
         problems.fraction(self.score.alert_point, "score.alert_point");
         check_calibration(&self.calibration, problems);
@@ -181,7 +181,7 @@ impl RawModel {
     }
 }
 
-fn check_input(input: &Input, problems: &mut Problems) {
+fn check_input(input: &Input, kind: Kind, problems: &mut Problems) {
     problems.require(!input.name.is_empty(), "input.name", "must not be empty");
     for (side, key) in [(input.width, "input.width"), (input.height, "input.height")] {
         let must = format_args!("must be between 16 and 4096, found {side}");
@@ -191,6 +191,14 @@ fn check_input(input: &Input, problems: &mut Problems) {
     problems.require(finite, "input.mean", "must be three numbers");
     let divides = input.std.iter().all(|v| v.is_finite() && *v > 0.0);
     problems.require(divides, "input.std", "must be three numbers above 0");
+    if let Some(by) = input.trim_bars {
+        let whole = input.width % by == 0 && input.height % by == 0;
+        let must = format_args!("must divide input.width and input.height, found {by}");
+        problems.require(whole, "input.trim_bars", must);
+        let fits = matches!((kind, input.resize), (Kind::FailureMap, Resize::Letterbox));
+        let must = "is for models of kind failure_map with resize = \"letterbox\" only";
+        problems.require(fits, "input.trim_bars", must);
+    }
 }
 
 fn check_calibration(table: &RawCalibration, problems: &mut Problems) {

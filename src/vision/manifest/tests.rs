@@ -76,6 +76,19 @@ fn keys_of_one_kind_do_not_belong_to_the_other() {
 }
 
 #[test]
+fn bars_are_trimmed_by_a_stride_that_divides_the_input_of_a_letterboxed_failure_map() {
+    let trim = |by: u32| format!("pad = 114\ntrim_bars = {by}");
+    let trimming = GOOD.replace("pad = 114", &trim(32));
+    let manifest = parse(&trimming).unwrap();
+    let ours = manifest.model(None).unwrap();
+    assert_eq!(ours.input.trim_bars.map(u32::from), Some(32));
+    let found = problems(&[("pad = 114", &trim(48))]);
+    assert!(found[0].contains("input.trim_bars must divide"), "{found:?}");
+    let found = problems(&[("pad = 0", "pad = 0\ntrim_bars = 32")]);
+    assert!(found[0].contains("input.trim_bars is for models of kind failure_map"), "{found:?}");
+}
+
+#[test]
 fn calibrations_must_have_a_value_for_each_score() {
     let found = problems(&[("probability = [0.0, 0.5, 1.0]", "probability = [0.5]")]);
     assert!(found[0].contains("calibration.probability must have 3"), "{found:?}");

@@ -66,7 +66,8 @@ fn maps_give_the_scores_and_boxes_that_python_gave() {
         let (width, height) = size(vector);
         let placement = Placement::of(width, height, &input());
         assert_placed(&placement, vector);
-        let map = failure_map(&list(&vector["map"]), 20, 20, &placement);
+        let [columns, rows] = <[u32; 2]>::from(placement.input).map(|px| (px / 16) as u16);
+        let map = failure_map(&list(&vector["map"]), columns, rows, &placement);
         let boxes = boxes_of_map(&map, threshold, &placement);
         let score = frame_score(ScoreRule::TopKMean { k }, &map, &boxes, &Lens::clear());
         let expected = vector["score"].as_f64().unwrap() as f32;

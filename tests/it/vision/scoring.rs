@@ -32,6 +32,26 @@ fn a_red_patch_fires_where_it_is_and_nowhere_else() {
 }
 
 #[test]
+fn a_network_that_need_not_see_the_bars_finds_the_same_in_fewer_cells() {
+    let open = REDDISH
+        .replace("reddish", "reddish-open")
+        .replace("pad = 114", "pad = 114\ntrim_bars = 32");
+    let (mut whole, mut trimming) = (detector("reddish", REDDISH), detector("reddish-open", &open));
+    for (width, height, cells) in
+        [(640, 480, 20 * 16), (480, 640, 16 * 20), (1280, 720, 20 * 12), (99, 99, 400)]
+    {
+        let frame = models::picture(width, height, [0.5, 0.25, 0.75, 0.75]);
+        let (with_bars, without) = (whole.score(&frame).unwrap(), trimming.score(&frame).unwrap());
+        assert_eq!((with_bars.map.cells.len(), without.map.cells.len()), (400, cells));
+        assert_eq!(
+            (with_bars.score, with_bars.boxes),
+            (without.score, without.boxes),
+            "{width}x{height}"
+        );
+    }
+}
+
+#[test]
 fn a_grey_frame_stays_cold_whatever_its_shape() {
     let mut detector = detector("reddish", REDDISH);
     for (width, height) in [(640, 480), (480, 640), (1, 1), (3, 700), (1920, 1080)] {
