@@ -1,4 +1,4 @@
-"""CPU time of the shipped models beside a 416 x 416 YOLOv2 of random weights, in one run."""
+"""CPU time of the shipped models for frames of two shapes beside a 416 x 416 YOLOv2 of random weights, in one run."""
 
 import argparse
 import json
@@ -12,6 +12,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from preprocess import Placement
+
+# Frames of webcams, and of wide ones.
+FRAMES = {"4:3": (640, 480), "16:9": (1280, 720)}
 # YOLOv2 up to where its early features are set aside, and from there on: (outputs, kernel), or "pool".
 FIRST = ((32, 3), "pool", (64, 3), "pool", (128, 3), (64, 1), (128, 3), "pool", (256, 3), (128, 1), (256, 3), "pool",
          (512, 3), (256, 1), (512, 3), (256, 1), (512, 3))  # fmt: skip
@@ -69,13 +73,13 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def times(path: Path, side: int, threads: int, rounds: int) -> dict[str, float]:
+def times(path: Path, width: int, height: int, threads: int, rounds: int) -> dict[str, float]:
     """Median wall time and mean CPU time of an inference, in milliseconds."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    feed = {"frame": np.random.default_rng(0).normal(size=(1, 3, side, side)).astype(np.float32)}
+    feed = {"frame": np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32)}
     for _ in range(3):
         session.run(None, feed)
     walls, began = [], cpu_seconds()
@@ -102,9 +106,17 @@ def main() -> None:
         yolo = Path(scratch) / "yolo-v2.onnx"
         onnx.save(yolo_v2(), str(yolo))
         for threads in (1, 2):
-            for name, path, side, rounds in (("int8", a.int8, 320, 60), ("fp32", a.fp32, 320, 40), ("yolo_v2", yolo, SIDE, 8)):
-                found[f"{name}_{threads}_threads"] = times(path, side, threads, rounds)
-    found["cpu_ratio_yolo_v2_to_int8"] = round(found["yolo_v2_1_threads"]["cpu_ms"] / found["int8_1_threads"]["cpu_ms"], 1)
+            of_threads = "1 thread" if threads == 1 else f"{threads} threads"
+            for name, path, rounds in (("int8", a.int8, 60), ("fp32", a.fp32, 40)):
+                for shape, size in FRAMES.items():
+                    place = Placement.of(*size).trimmed()
+                    took = times(path, place.input_width, place.input_height, threads, rounds)
+                    found[f"{name}, {shape}, {of_threads}"] = took
+            found[f"yolo v2, {of_threads}"] = times(yolo, SIDE, SIDE, threads, 8)
+    ratios = {
+        shape: round(found["yolo v2, 1 thread"]["cpu_ms"] / found[f"int8, {shape}, 1 thread"]["cpu_ms"], 1) for shape in FRAMES
+    }
+    found["cpu_ratio_yolo_v2_to_int8"] = ratios
     a.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -158,8 +158,9 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     Ok(Exit::Well)
 }
 
-/// What is measured is put so much higher: other prints may be worse, and what people ask for is to be kept.
-const SPARE: f64 = 1.1;
+/// Each lift is told so much lower than it was measured at, log-odds: other prints may score a little higher, which costs
+/// more the steeper the rate rises, and what people ask for is to be kept.
+const SPARE: f64 = 0.1;
 
 /// What each lift costs, as far as that rises with it, with something to spare; `None` when fewer than two differ.
 fn costs(
@@ -171,14 +172,14 @@ fn costs(
     let mut found =
         FalseAlarms { threshold, lift: Vec::new(), per_100h: Vec::new(), correlation_ms };
     for (lift, rate) in lifts.iter().zip(rates) {
-        let rate = (rate * SPARE * 100.0).round() / 100.0;
+        let [lift, rate] = [lift - SPARE, rate].map(|value| (value * 100.0).round() / 100.0);
         // Of lifts that cost the same the highest is the one to have.
         while found.per_100h.last().is_some_and(|last| rate <= *last) {
             found.lift.pop();
             found.per_100h.pop();
         }
         if rate > 0.0 {
-            found.lift.push(*lift);
+            found.lift.push(lift);
             found.per_100h.push(rate);
         }
     }
@@ -289,7 +290,7 @@ mod tests {
         let costs =
             |rates: &[f64]| costs(&[-1.0, 0.0, 1.0, 2.0], rates.iter().copied(), 4.0, 10_000);
         let found = costs(&[0.0, 10.0, 10.0, 20.0]).unwrap();
-        assert_eq!((found.lift, found.per_100h), (vec![1.0, 2.0], vec![11.0, 22.0]));
+        assert_eq!((found.lift, found.per_100h), (vec![0.9, 1.9], vec![10.0, 20.0]));
         assert_eq!(costs(&[0.0, 0.0, 3.0, 3.0]), None);
     }
 }

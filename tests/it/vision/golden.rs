@@ -91,7 +91,7 @@ fn generated_pictures_become_the_tensors_that_python_made() {
         let mut preprocessor = Preprocessor::new(&input);
         let placement = preprocessor.fill(&generated(size(vector))).unwrap();
         assert_placed(&placement, vector);
-        let (width, height) = (input.width as usize, input.height as usize);
+        let (width, height) = (placement.input.0 as usize, placement.input.1 as usize);
         for value in vector["values"].as_array().unwrap() {
             let value = list(value);
             let (colour, y, x) = (value[0] as usize, value[1] as usize, value[2] as usize);
