@@ -12,7 +12,7 @@ use crate::core::detect::statistic::{Lens, frame_score};
 use crate::core::types::{FrameScore, Now};
 use crate::ports::Frame;
 
-use super::manifest::{Input, Model, Output};
+use super::manifest::{Input, Layout, Model, Output};
 use super::postprocess::{self, YoloOutput};
 use super::preprocess::{Placement, Preprocessor};
 use super::{VisionError, library, view};
@@ -250,7 +250,11 @@ fn check_names(model: &Model, session: &Session) -> Result<(), VisionError> {
     if !float || !dtype.tensor_shape().is_some_and(|shape| fits(shape)) {
         return wrong(format!("input {name:?} is {dtype}, the manifest says float32 {expected:?}"));
     }
-    let open = |shape: &[i64]| shape.iter().filter(|size| **size == -1).count() >= 2;
+    let sides = match model.input.layout {
+        Layout::Nchw => 2..4,
+        Layout::Nhwc => 1..3,
+    };
+    let open = |shape: &[i64]| shape[sides.clone()].iter().all(|size| *size == -1);
     if model.input.trim_bars.is_some() && !dtype.tensor_shape().is_some_and(|shape| open(shape)) {
         return wrong(format!(
             "input {name:?} is {dtype}: [model.input] trim_bars needs rows and columns that are left open"
