@@ -250,8 +250,8 @@ fn threshold(text: &str) -> Result<f64, String> {
 }
 
 fn lift(text: &str) -> Result<f64, String> {
-    let lift = text.parse().ok().filter(|lift: &f64| lift.abs() <= 4.0);
-    lift.ok_or_else(|| "write numbers from -4 to 4, as -1,0,1,2".to_owned())
+    let lift = text.parse().ok().filter(|lift: &f64| lift.abs() <= 3.9);
+    lift.ok_or_else(|| "write numbers from -3.9 to 3.9, as -1,0,1,2".to_owned())
 }
 
 fn default_cache() -> Option<PathBuf> {
