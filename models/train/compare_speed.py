@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("int8", type=Path)
     parser.add_argument("out", type=Path)
     a = parser.parse_args()
-    found = {}
+    taken = {}
     with tempfile.TemporaryDirectory() as scratch:
         yolo = Path(scratch) / "yolo-v2.onnx"
         onnx.save(yolo_v2(), str(yolo))
@@ -111,13 +111,12 @@ def main() -> None:
                 for shape, size in FRAMES.items():
                     place = Placement.of(*size).trimmed()
                     took = times(path, place.input_width, place.input_height, threads, rounds)
-                    found[f"{name}, {shape}, {of_threads}"] = took
-            found[f"yolo v2, {of_threads}"] = times(yolo, SIDE, SIDE, threads, 8)
+                    taken[f"{name}, {shape}, {of_threads}"] = took
+            taken[f"yolo v2, {of_threads}"] = times(yolo, SIDE, SIDE, threads, 8)
     ratios = {
-        shape: round(found["yolo v2, 1 thread"]["cpu_ms"] / found[f"int8, {shape}, 1 thread"]["cpu_ms"], 1) for shape in FRAMES
+        shape: round(taken["yolo v2, 1 thread"]["cpu_ms"] / taken[f"int8, {shape}, 1 thread"]["cpu_ms"], 1) for shape in FRAMES
     }
-    found["cpu_ratio_yolo_v2_to_int8"] = ratios
-    a.out.write_text(json.dumps(found, indent=1) + "\n")
+    a.out.write_text(json.dumps({"times": taken, "cpu_ratio_yolo_v2_to_int8": ratios}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -249,6 +249,7 @@ fn threshold(text: &str) -> Result<f64, String> {
     sum.ok_or_else(|| "write a number from 0.05 to 50".to_owned())
 }
 
+/// Less [`SPARE`] it must still be one that a manifest may hold.
 fn lift(text: &str) -> Result<f64, String> {
     let lift = text.parse().ok().filter(|lift: &f64| lift.abs() <= 3.9);
     lift.ok_or_else(|| "write numbers from -3.9 to 3.9, as -1,0,1,2".to_owned())

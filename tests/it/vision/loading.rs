@@ -56,6 +56,9 @@ fn inputs_and_outputs_must_be_those_of_the_manifest() {
     assert_refused(&folder, &["input \"frame\"", "[1, 320, 320, 3]"]);
     let folder = changed("reddish", REDDISH, "pad = 114", "pad = 114\ntrim_bars = 32");
     assert_refused(&folder, &["input \"frame\"", "320", "trim_bars", "left open"]);
+    let half = REDDISH.replace("reddish", "reddish-half-open");
+    let folder = changed("reddish-half-open", &half, "pad = 114", "pad = 114\ntrim_bars = 32");
+    assert_refused(&folder, &["input \"frame\"", "320", "trim_bars", "left open"]);
     let folder = changed("reddish", REDDISH, "map = \"map\"", "map = \"heat\"");
     assert_refused(&folder, &["no output \"heat\"", "\"map\"", "\"logits\""]);
 }
