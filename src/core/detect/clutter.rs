@@ -14,9 +14,9 @@
 //! | what people dismissed in earlier prints that then ended well | at most 3, and fading | they looked; but it may have been that print's own look, where the next may fail |
 //! | this print's good frames so far | never; it only makes clean cells count more | a failure from the first frame on must not excuse itself |
 //!
-//! So a cable that scores 0.9 is worth 0.3, a tangle next to it counts in full, and one that saturates the model even
-//! where a cable lies. Nothing is learned while anything is suspected, while paused, or after an alert until people have
-//! looked. All is forgotten when the view moves, or another model or picture size is in use.
+//! So a cable that scores 0.9 is worth 0.3 and is not lifted ([`super::lift`]), a tangle apart from it counts in full, and
+//! one that saturates the model even where a cable lies. Nothing is learned while anything is suspected, while paused, or
+//! after an alert until people have looked. All is forgotten when the view moves, or another model or picture size is in use.
 
 use serde::{Deserialize, Serialize};
 

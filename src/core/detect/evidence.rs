@@ -5,9 +5,9 @@
 //! most one `τ`: what was not seen is neither good nor bad.
 //!
 //! A tolerated rate of false alarms decides what is added to every `llr` (the CUSUM's reference value, here the *lift*) by
-//! what was measured with this model over whole prints, where it was ([`FalseAlarms`]). Thresholds alone would not do: scores
-//! are calibrated on single pictures, and what a camera shows for hours is either under any threshold or over it. Alerting and
-//! acting, at rates of their own, have each a sum of their own.
+//! what was measured with this model over whole prints, where it was ([`FalseAlarms`]); known clutter is spared it
+//! ([`super::lift`]). Thresholds alone would not do: scores are calibrated on single pictures, and what a camera shows for
+//! hours is either under any threshold or over it. Alerting and acting, at rates of their own, have each a sum of their own.
 //!
 //! Where nothing was measured the threshold follows from Lorden's bound for the CUSUM, mean time between false alarms ≥ eʰ
 //! observations (Page, Biometrika 41, 1954; Lorden, Ann. Math. Statist. 42, 1971), an observation being one `τ`: patient, as

@@ -4,6 +4,7 @@ pub mod clutter;
 pub mod consecutive;
 pub mod evidence;
 pub mod grid;
+pub mod lift;
 pub mod light;
 pub mod odds;
 pub mod patience;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::clutter::{Background, Clutter};
 use self::consecutive::{Consecutive, ConsecutiveSettings};
 use self::evidence::{Bar, Evidence, bar};
+use self::lift::withhold;
 use self::light::Lights;
 use self::patience::{Habit, Patience};
 use self::statistic::{
@@ -78,6 +80,9 @@ const SUSPECT_PART: f64 = 0.3;
 const CLEAR_PART: f64 = 0.1;
 /// Evidence may exceed the threshold for acting by this factor, no further.
 const HEADROOM: f64 = 1.2;
+/// Whether a frame teaches what is usual is asked at this lift at most: at a higher one what is usual would speak for a
+/// failure itself, and hardly anything would be learned.
+const MOST_LIFTED_TO_LEARN: f64 = 1.5;
 /// Cells and their neighbours from this probability on belong to what a dismissal covers.
 const DISMISSED_FROM: f32 = 0.25;
 
@@ -124,6 +129,8 @@ pub struct Detector {
     lights: Lights,
     view: ViewReference,
     lenses: Option<Lenses>,
+    /// What is added to a frame's log-likelihood ratio before people are told, at the rate that they asked for.
+    lift: f64,
     limits: Option<Limits>,
     patience: Patience,
     /// A part of this print has failed.
@@ -280,6 +287,8 @@ impl Detector {
         let FrameScore { map, boxes, .. } = score;
         let held_to = self.held_to(settings);
         let limits = *self.limits.insert(Limits::of(held_to, settings, model));
+        let asked = Limits::of(settings.alert_false_alarms_per_100h, settings, model);
+        self.lift_by(asked.alert.lift);
         self.follow_light(at_ms, score, model);
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
@@ -302,12 +311,19 @@ impl Detector {
         self.patience.follow(self.level, held_to, elapsed_ms);
         let fine = self.level == Level::Clear
             && !self.patience.is_doubted()
-            && ratio + limits.alert.lift < 0.0
+            && ratio + limits.alert.lift.min(MOST_LIFTED_TO_LEARN) < 0.0
             && self.alerting.sum() < limits.alert.threshold * CLEAR_PART;
         if may_learn && fine && self.background.learn(at_ms, map, &model.sha256) {
             self.lenses = None;
         }
         counted
+    }
+
+    fn lift_by(&mut self, lift: f64) {
+        if lift != self.lift {
+            self.lift = lift;
+            self.lenses = None;
+        }
     }
 
     fn follow_light(&mut self, at_ms: u64, score: &FrameScore, model: &ModelFacts) {
@@ -323,7 +339,7 @@ impl Detector {
             self.lenses = None;
         }
         let (masks, dismissed) = (&self.masks, &self.dismissed);
-        let (background, lights) = (&self.background, &self.lights);
+        let (background, lights, lift) = (&self.background, &self.lights, self.lift as f32);
         self.lenses.get_or_insert_with(|| {
             let hidden = |(row, column)| {
                 let point = point_of(map, row, column).map(f64::from);
@@ -336,6 +352,7 @@ impl Detector {
                 positions(map).map(|at| if hidden(at) { 0.0 } else { 1.0 }).collect()
             };
             let mut informed = background.odds_factors(map, model);
+            withhold(lift, &mut informed, map);
             lights.excuse(&mut informed, map, model);
             if informed.is_empty() {
                 informed.clone_from(&plain);

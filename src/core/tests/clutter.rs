@@ -9,7 +9,7 @@ use crate::core::detect::view::{VIEW_COLUMNS, VIEW_ROWS, ViewSignature};
 use crate::core::types::{Calibration, FailureMap, FrameScore, ModelFacts, PrintState, ScoreRule};
 
 /// The shipped model's table, roughly, and a map of 4×4.
-fn shipped() -> ModelFacts {
+pub(super) fn shipped() -> ModelFacts {
     ModelFacts {
         score_rule: ScoreRule::TopKMean { k: 1 },
         calibration: Calibration {
@@ -27,7 +27,7 @@ fn printer(change: impl FnOnce(&mut Setup)) -> Scenario {
 }
 
 /// Both cells at once.
-fn and(a: &FrameScore, b: &FrameScore) -> FrameScore {
+pub(super) fn and(a: &FrameScore, b: &FrameScore) -> FrameScore {
     let mut both = a.clone();
     both.map.cells.iter_mut().zip(&b.map.cells).for_each(|(a, b)| *a = a.max(*b));
     both.score = a.score.max(b.score);
@@ -35,10 +35,10 @@ fn and(a: &FrameScore, b: &FrameScore) -> FrameScore {
     both
 }
 
-const CABLE: fn() -> FrameScore = || frame(0.9, 0, 3);
+pub(super) const CABLE: fn() -> FrameScore = || frame(0.9, 0, 3);
 
 /// A print heats with `before` in view, then extrudes.
-fn begin(scenario: &mut Scenario, before: &FrameScore) {
+pub(super) fn begin(scenario: &mut Scenario, before: &FrameScore) {
     scenario.report(|status| {
         status.print = PrintState::Printing;
         status.filename = Some("benchy.gcode".to_owned());
@@ -51,7 +51,7 @@ fn begin(scenario: &mut Scenario, before: &FrameScore) {
 }
 
 /// A print that shows `throughout`, ends well, and is followed by another.
-fn good_print(scenario: &mut Scenario, throughout: &FrameScore, hours: u64) {
+pub(super) fn good_print(scenario: &mut Scenario, throughout: &FrameScore, hours: u64) {
     begin(scenario, throughout);
     scenario.frames(throughout.clone()).for_secs(hours * 3_600);
     scenario.print_state(PrintState::Complete).wait(600);
@@ -284,7 +284,7 @@ fn what_is_masked_out_counts_for_nothing() {
 }
 
 /// What two lifts were measured to cost.
-fn measured(threshold: f64, lift: [f64; 2], per_100h: [f64; 2]) -> FalseAlarms {
+pub(super) fn measured(threshold: f64, lift: [f64; 2], per_100h: [f64; 2]) -> FalseAlarms {
     let (lift, per_100h) = (lift.to_vec(), per_100h.to_vec());
     FalseAlarms { threshold, lift, per_100h, correlation_ms: 10_000 }
 }

@@ -10,6 +10,7 @@ mod cooling;
 mod incidents;
 mod invariants;
 mod life;
+mod lift;
 mod limits;
 mod objects;
 mod requests;
