@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::core::Core;
 use crate::core::contract::{ActSettings, Input, Output, PrinterSetup, Setup, WatchSettings};
 use crate::core::detect::Rule;
-use crate::core::detect::evidence::{FalseAlarms, bar};
+use crate::core::detect::evidence::{FalseAlarms, bar, bar_to_act};
 use crate::core::document::StateDocument;
 use crate::core::event::EventKind;
 use crate::core::print::Phase;
@@ -195,9 +195,8 @@ impl Judge {
 
     fn alert_at(&self, measured: Option<&FalseAlarms>) -> Option<f64> {
         let detect = self.setup.printers.values().next()?.watch.detect;
-        let at = |rate| bar(rate, detect.correlation_ms, measured);
-        let (alert, act) =
-            (at(detect.alert_false_alarms_per_100h), at(detect.act_false_alarms_per_100h));
+        let alert = bar(detect.alert_false_alarms_per_100h, detect.correlation_ms, measured);
+        let act = bar_to_act(detect.act_false_alarms_per_100h, detect.correlation_ms, measured);
         let same = detect.rule == Rule::Evidence && alert.lift == act.lift;
         same.then_some(alert.threshold / act.threshold)
     }

@@ -108,7 +108,7 @@ pub struct Bar {
 }
 
 /// How false alarms are kept to `per_100h` per 100 hours: no more eager than the highest lift that was measured, and more
-/// patient than the lowest by the threshold. The one place where a rate becomes a bar.
+/// patient than the lowest by the threshold.
 pub fn bar(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> Bar {
     let correlation_ms = correlation_ms.max(1) as f64;
     let Some(measured) = measured else {
@@ -119,6 +119,12 @@ pub fn bar(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -
     let observations = (measured.correlation_ms as f64 / correlation_ms).ln().max(0.0);
     let (lift, beyond) = lift_at(measured, per_100h);
     Bar { lift, threshold: measured.threshold + beyond + observations }
+}
+
+/// As [`bar`], for wrong actions: held to half of what is tolerated. What a rate comes to is known within a factor of two on
+/// other printers; an alert may err by that either way, an action is to keep what it was allowed.
+pub fn bar_to_act(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> Bar {
+    bar(per_100h / 2.0, correlation_ms, measured)
 }
 
 /// The lift for a rate, linear in the rate's logarithm between what was measured, and how much higher the threshold is for
@@ -187,6 +193,11 @@ mod tests {
         }
         assert!(bar(2.0, CORRELATION_MS / 2, Some(&measured)).threshold > at(2.0).threshold);
         assert_eq!(bar(2.0, CORRELATION_MS * 2, Some(&measured)), at(2.0));
+    }
+
+    #[test]
+    fn acting_is_held_to_half_of_what_is_tolerated() {
+        assert_eq!(bar_to_act(2.0, CORRELATION_MS, None), bar(1.0, CORRELATION_MS, None));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::clutter::{Background, Clutter};
 use self::consecutive::{Consecutive, ConsecutiveSettings};
-use self::evidence::{Bar, Evidence, bar};
+use self::evidence::{Bar, Evidence, bar, bar_to_act};
 use self::lift::withhold;
 use self::light::Lights;
 use self::patience::{Habit, Patience};
@@ -95,8 +95,11 @@ struct Limits {
 
 impl Limits {
     fn of(alert_per_100h: f64, settings: &DetectSettings, model: &ModelFacts) -> Self {
-        let at = |rate| bar(rate, settings.correlation_ms, model.false_alarms.as_ref());
-        Self { alert: at(alert_per_100h), act: at(settings.act_false_alarms_per_100h) }
+        let (correlation_ms, measured) = (settings.correlation_ms, model.false_alarms.as_ref());
+        Self {
+            alert: bar(alert_per_100h, correlation_ms, measured),
+            act: bar_to_act(settings.act_false_alarms_per_100h, correlation_ms, measured),
+        }
     }
 }
 

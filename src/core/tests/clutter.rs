@@ -359,7 +359,7 @@ fn a_camera_whose_alerts_nobody_answers_alerts_more_rarely_also_after_a_restart(
 #[test]
 fn no_single_frame_alerts_however_low_the_thresholds_are() {
     let mut scenario = Scenario::with(|_| {});
-    let eager = measured(0.1, [0.0, 1.0], [1.0, 5.0]);
+    let eager = measured(0.1, [0.0, 1.0], [0.5, 5.0]);
     let model = ModelFacts { false_alarms: Some(eager), ..shipped() };
     scenario.input(Input::Model { model: Ok(model) });
     scenario.start_print("a.gcode");
