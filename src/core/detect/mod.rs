@@ -291,7 +291,8 @@ impl Detector {
         let held_to = self.held_to(settings);
         let limits = *self.limits.insert(Limits::of(held_to, settings, model));
         let asked = Limits::of(settings.alert_false_alarms_per_100h, settings, model);
-        self.lift_by(asked.alert.lift);
+        // The other rules lift nothing.
+        self.lift_by(if settings.rule == Rule::Evidence { asked.alert.lift } else { 0.0 });
         self.follow_light(at_ms, score, model);
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
