@@ -103,6 +103,16 @@ impl Limits {
     }
 }
 
+/// What is added to a frame's log-likelihood ratio before people are told, at the rate that they asked for: what this
+/// camera is held to changes with every frame. The other rules lift nothing.
+fn lift_of_news(settings: &DetectSettings, model: &ModelFacts) -> f64 {
+    let rate = settings.alert_false_alarms_per_100h;
+    match settings.rule {
+        Rule::Evidence => bar(rate, settings.correlation_ms, model.false_alarms.as_ref()).lift,
+        Rule::Tsd | Rule::Consecutive => 0.0,
+    }
+}
+
 /// How the cells count for each rule: worked out anew when something changed.
 #[derive(Debug, Clone, PartialEq)]
 struct Lenses {
@@ -132,7 +142,7 @@ pub struct Detector {
     lights: Lights,
     view: ViewReference,
     lenses: Option<Lenses>,
-    /// What is added to a frame's log-likelihood ratio before people are told, at the rate that they asked for.
+    /// What is spared known clutter.
     lift: f64,
     limits: Option<Limits>,
     patience: Patience,
@@ -290,9 +300,7 @@ impl Detector {
         let FrameScore { map, boxes, .. } = score;
         let held_to = self.held_to(settings);
         let limits = *self.limits.insert(Limits::of(held_to, settings, model));
-        let asked = Limits::of(settings.alert_false_alarms_per_100h, settings, model);
-        // The other rules lift nothing.
-        self.lift_by(if settings.rule == Rule::Evidence { asked.alert.lift } else { 0.0 });
+        self.lift_by(lift_of_news(settings, model));
         self.follow_light(at_ms, score, model);
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
