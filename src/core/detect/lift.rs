@@ -7,7 +7,8 @@
 use crate::core::types::FailureMap;
 
 /// Takes `lift`, log-odds, from what the cells of `map` count for by `factors`, at most by as much as the cell or one of
-/// the eight around it is discounted. Without factors nothing is known, and nothing withheld.
+/// the eight around it is discounted; a log-likelihood ratio rises about as fast as they do. Without factors nothing is
+/// known, and nothing withheld.
 pub fn withhold(lift: f32, factors: &mut [f32], map: &FailureMap) {
     let columns = usize::from(map.columns);
     if lift <= 0.0 || columns == 0 || !factors.iter().any(|&factor| factor < 1.0) {
