@@ -116,8 +116,8 @@ fn lift_of_news(settings: &DetectSettings, model: &ModelFacts) -> f64 {
 /// How the cells count for each rule: worked out anew when something changed.
 #[derive(Debug, Clone, PartialEq)]
 struct Lenses {
-    /// Of which map: columns, rows, content.
-    of: (u16, u16, [f32; 4]),
+    /// Of which map: columns, rows, content; and at which lift.
+    of: (u16, u16, [f32; 4], f64),
     /// What is masked out or dismissed counts for nothing.
     plain: Lens,
     /// And the background is taken into account.
@@ -300,7 +300,7 @@ impl Detector {
         let FrameScore { map, boxes, .. } = score;
         let held_to = self.held_to(settings);
         let limits = *self.limits.insert(Limits::of(held_to, settings, model));
-        self.lift_by(lift_of_news(settings, model));
+        self.lift = lift_of_news(settings, model);
         self.follow_light(at_ms, score, model);
         let lenses = self.lenses(map, &model.sha256);
         let counted = frame_score(model.score_rule, map, boxes, &lenses.informed);
@@ -331,13 +331,6 @@ impl Detector {
         counted
     }
 
-    fn lift_by(&mut self, lift: f64) {
-        if lift != self.lift {
-            self.lift = lift;
-            self.lenses = None;
-        }
-    }
-
     fn follow_light(&mut self, at_ms: u64, score: &FrameScore, model: &ModelFacts) {
         if self.lights.follow(at_ms, &score.map, score.brightness.as_ref(), &model.sha256) {
             self.lenses = None;
@@ -346,7 +339,7 @@ impl Detector {
 
     /// How the cells of `map` count now.
     fn lenses(&mut self, map: &FailureMap, model: &str) -> &Lenses {
-        let of = (map.columns, map.rows, map.content);
+        let of = (map.columns, map.rows, map.content, self.lift);
         if self.lenses.as_ref().is_some_and(|lenses| lenses.of != of) {
             self.lenses = None;
         }
