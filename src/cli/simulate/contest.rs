@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::pictures::Progress;
 use crate::cli::replay::rule_word;
 use crate::core::detect::Rule;
-use crate::core::detect::evidence::FalseAlarms;
+use crate::core::detect::evidence::{Bar, FalseAlarms};
 use crate::core::types::ModelFacts;
 use crate::sim::workload::life::{Judgement, Life, Told};
 use crate::sim::workload::script::{Mix, Script};
@@ -122,13 +122,13 @@ impl<'a> Workload<'a> {
         Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
     }
 
-    /// The evidence rule that alerts at a sum of `threshold` with every frame's ratio lifted by `lift`, whatever was measured
-    /// for the model. Nothing acts: a pause brings people, and so spares alerts.
-    pub fn evidence_at(&self, lift: f64, threshold: f64) -> Entry {
+    /// The evidence rule that alerts by this bar, whatever was measured for the model. Nothing acts: a pause brings people,
+    /// and so spares alerts.
+    pub fn evidence_at(&self, bar: Bar) -> Entry {
         let correlation_ms = self.judgement.watch.detect.correlation_ms;
         let at_one = FalseAlarms {
-            threshold,
-            lift: vec![lift, lift + 1.0],
+            lift: vec![bar.lift; 2],
+            threshold: vec![bar.threshold; 2],
             per_100h: vec![1.0, 10.0],
             correlation_ms,
         };
@@ -136,7 +136,7 @@ impl<'a> Workload<'a> {
         let mut judgement = self.judgement;
         judgement.act.armed = false;
         let asked = Workload { model: &model, judgement, scripts: self.scripts.clone(), ..*self };
-        let setting = format!("lift {lift}");
+        let setting = format!("lift {} to {}", bar.lift, bar.threshold);
         Entry { asked_per_100h: None, setting, ..asked.evidence(1.0) }
     }
 

@@ -19,7 +19,7 @@ use super::{Exit, OrExit, Outcome};
 use crate::app::wiring;
 use crate::config;
 use crate::core::detect::Rule;
-use crate::core::detect::evidence::FalseAlarms;
+use crate::core::detect::evidence::{Bar, FalseAlarms};
 use crate::sim::workload::Bank;
 use crate::sim::workload::life::Judgement;
 use crate::sim::workload::script::Mix;
@@ -64,13 +64,10 @@ pub struct Arguments {
     /// Which rules the evidence rule is compared with, as they come and at as many wrong alerts; none takes the least time
     #[arg(long, default_value = "tsd,consecutive", value_delimiter = ',', value_name = "RULES", value_parser = rival)]
     against: Vec<Option<Rule>>,
-    /// Only the evidence rule, with so much added to every frame's log-likelihood ratio whatever the manifest says, and as a
-    /// [model.false_alarms] for it: what each lift costs
-    #[arg(long, value_delimiter = ',', value_name = "LOG_ODDS", allow_hyphen_values = true, value_parser = lift, conflicts_with_all = ["alerts", "against"])]
-    lifts: Vec<f64>,
-    /// With --lifts: the sum of evidence that is an alert
-    #[arg(long, default_value_t = 4.0, value_name = "SUM", value_parser = threshold, requires = "lifts")]
-    threshold: f64,
+    /// Only the evidence rule, with so much added to every frame's log-likelihood ratio and an alert at such a sum (4 where
+    /// none is named) whatever the manifest says, and as a [model.false_alarms] for it: what each of them costs
+    #[arg(long, value_delimiter = ',', value_name = "LIFT[@SUM]", allow_hyphen_values = true, value_parser = lifted, conflicts_with_all = ["alerts", "against"])]
+    lifts: Vec<Bar>,
     /// Nobody looks after an alert; after a pause people still do
     #[arg(long)]
     unanswered: bool,
@@ -113,7 +110,10 @@ struct Report {
 
 /// Runs it.
 pub fn run(mut arguments: Arguments) -> Outcome {
-    arguments.lifts.sort_by(f64::total_cmp);
+    // From patient to eager.
+    arguments.lifts.sort_by(|a, b| {
+        a.lift.total_cmp(&b.lift).then_with(|| b.threshold.total_cmp(&a.threshold))
+    });
     // An empty file: the defaults, whatever the configuration of this host says.
     let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
     let config = config::load(Some(&path)).map_err(|problems| anyhow!("{problems}"));
@@ -142,7 +142,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         seed: arguments.seed,
         model: facts.name.clone(),
         newborn: workload.newborn(),
-        false_alarms: costs(&arguments.lifts, rates, arguments.threshold, correlation_ms),
+        false_alarms: costs(&arguments.lifts, rates, correlation_ms),
         entries,
     };
     if arguments.json {
@@ -162,35 +162,35 @@ pub fn run(mut arguments: Arguments) -> Outcome {
 /// more the steeper the rate rises, and what people ask for is to be kept.
 const SPARE: f64 = 0.1;
 
-/// What each lift costs, as far as that rises with it, with something to spare; `None` when fewer than two differ.
+/// What each bar costs, as far as that rises from one to the next, with something to spare; `None` when fewer than two differ.
 fn costs(
-    lifts: &[f64],
+    bars: &[Bar],
     rates: impl Iterator<Item = f64>,
-    threshold: f64,
     correlation_ms: u64,
 ) -> Option<FalseAlarms> {
-    let mut found =
-        FalseAlarms { threshold, lift: Vec::new(), per_100h: Vec::new(), correlation_ms };
-    for (lift, rate) in lifts.iter().zip(rates) {
-        let [lift, rate] = [lift - SPARE, rate].map(|value| (value * 100.0).round() / 100.0);
-        // Of lifts that cost the same the highest is the one to have.
-        while found.per_100h.last().is_some_and(|last| rate <= *last) {
-            found.lift.pop();
-            found.per_100h.pop();
-        }
+    let mut known: Vec<(Bar, f64)> = Vec::new();
+    for (bar, rate) in bars.iter().zip(rates) {
+        let [lift, rate] = [bar.lift - SPARE, rate].map(|value| (value * 100.0).round() / 100.0);
+        // Of bars that cost the same the most eager is the one to have.
+        while known.pop_if(|(_, last)| rate <= *last).is_some() {}
         if rate > 0.0 {
-            found.lift.push(lift);
-            found.per_100h.push(rate);
+            known.push((Bar { lift, ..*bar }, rate));
         }
     }
+    let of = |value: fn(&(Bar, f64)) -> f64| known.iter().map(value).collect();
+    let found = FalseAlarms {
+        lift: of(|(bar, _)| bar.lift),
+        threshold: of(|(bar, _)| bar.threshold),
+        per_100h: of(|(_, rate)| *rate),
+        correlation_ms,
+    };
     found.fault().is_none().then_some(found)
 }
 
 /// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
 fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
     if !arguments.lifts.is_empty() {
-        let entry = |lift: &f64| workload.evidence_at(*lift, arguments.threshold);
-        return arguments.lifts.iter().map(entry).collect();
+        return arguments.lifts.iter().map(|bar| workload.evidence_at(*bar)).collect();
     }
     let mut entries: Vec<Entry> =
         arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
@@ -244,15 +244,16 @@ fn rival(text: &str) -> Result<Option<Rule>, String> {
     }
 }
 
-fn threshold(text: &str) -> Result<f64, String> {
-    let sum = text.parse().ok().filter(|sum| (0.05..=50.0).contains(sum));
-    sum.ok_or_else(|| "write a number from 0.05 to 50".to_owned())
-}
-
 /// Less [`SPARE`] it must still be one that a manifest may hold.
-fn lift(text: &str) -> Result<f64, String> {
-    let lift = text.parse().ok().filter(|lift: &f64| lift.abs() <= 3.9);
-    lift.ok_or_else(|| "write numbers from -3.9 to 3.9, as -1,0,1,2".to_owned())
+fn lifted(text: &str) -> Result<Bar, String> {
+    let (lift, threshold) = text.split_once('@').unwrap_or((text, "4"));
+    let lift = lift.parse().ok().filter(|lift: &f64| lift.abs() <= 3.9);
+    let threshold = threshold.parse().ok().filter(|sum| (0.01..=50.0).contains(sum));
+    let bar = lift.zip(threshold).map(|(lift, threshold)| Bar { lift, threshold });
+    bar.ok_or_else(|| {
+        "write lifts from -3.9 to 3.9, each with a sum from 0.01 to 50 or without, as -1,0,1,1@0.5"
+            .to_owned()
+    })
 }
 
 fn default_cache() -> Option<PathBuf> {
@@ -287,11 +288,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_lifts_that_cost_the_same_the_highest_is_kept_and_one_that_costs_nothing_tells_nothing() {
-        let costs =
-            |rates: &[f64]| costs(&[-1.0, 0.0, 1.0, 2.0], rates.iter().copied(), 4.0, 10_000);
+    fn of_bars_that_cost_the_same_the_most_eager_is_kept_and_one_that_costs_nothing_tells_nothing()
+    {
+        let bars = ["-1", "0", "1", "1@0.5"].map(|text| lifted(text).unwrap());
+        let costs = |rates: &[f64]| costs(&bars, rates.iter().copied(), 10_000);
         let found = costs(&[0.0, 10.0, 10.0, 20.0]).unwrap();
-        assert_eq!((found.lift, found.per_100h), (vec![0.9, 1.9], vec![10.0, 20.0]));
+        assert_eq!((found.lift, found.threshold), (vec![0.9, 0.9], vec![4.0, 0.5]));
+        assert_eq!(found.per_100h, vec![10.0, 20.0]);
         assert_eq!(costs(&[0.0, 0.0, 3.0, 3.0]), None);
+    }
+
+    #[test]
+    fn a_lift_may_name_the_sum_that_is_an_alert() {
+        assert_eq!(lifted("-1.5"), Ok(Bar { lift: -1.5, threshold: 4.0 }));
+        assert_eq!(lifted("1.9@0.2"), Ok(Bar { lift: 1.9, threshold: 0.2 }));
+        for wrong in ["", "@", "1@", "@2", "4", "1@0", "1@2@3", "1@nan"] {
+            assert!(lifted(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -51,8 +51,8 @@ pub(super) fn print(report: &Report) {
     ));
     if let Some(found) = &report.false_alarms {
         say(format_args!(
-            "\n[model.false_alarms]\nthreshold = {:?}\nlift = {:?}\nper_100h = {:?}\ncorrelation_ms = {}",
-            found.threshold, found.lift, found.per_100h, found.correlation_ms
+            "\n[model.false_alarms]\nlift = {:?}\nthreshold = {:?}\nper_100h = {:?}\ncorrelation_ms = {}",
+            found.lift, found.threshold, found.per_100h, found.correlation_ms
         ));
     }
 }

@@ -4,10 +4,12 @@
 //! so each weighs as much as the time it stands for; the verdict does not depend on the frame rate. A gap counts for at
 //! most one `τ`: what was not seen is neither good nor bad.
 //!
-//! A tolerated rate of false alarms decides what is added to every `llr` (the CUSUM's reference value, here the *lift*) by
-//! what was measured with this model over whole prints, where it was ([`FalseAlarms`]); known clutter is spared it
-//! ([`super::lift`]). Thresholds alone would not do: scores are calibrated on single pictures, and what a camera shows for
-//! hours is either under any threshold or over it. Alerting and acting, at rates of their own, have each a sum of their own.
+//! A tolerated rate of false alarms decides what is added to every `llr` (the CUSUM's reference value, here the *lift*) and
+//! the sum that is an alarm, by what was measured with this model over whole prints, where it was ([`FalseAlarms`]); known
+//! clutter is spared the lift ([`super::lift`]). Thresholds alone would not do: scores are calibrated on single pictures, and
+//! what a camera shows for hours is either under any threshold or over it. Nor would lifts alone: one that takes what is
+//! usual for a failure makes some cameras alarm all the time and others still not. Alerting and acting, at rates of their
+//! own, have each a sum of their own.
 //!
 //! Where nothing was measured the threshold follows from Lorden's bound for the CUSUM, mean time between false alarms ≥ eʰ
 //! observations (Page, Biometrika 41, 1954; Lorden, Ann. Math. Statist. 42, 1971), an observation being one `τ`: patient, as
@@ -64,14 +66,15 @@ impl Evidence {
     }
 }
 
-/// How often good prints were taken for failing ones, measured over whole prints: what each lift of the evidence costs.
+/// How often good prints were taken for failing ones, measured over whole prints: what each bar costs, from the most patient
+/// to the most eager, at least two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FalseAlarms {
-    /// The sum at which it was an alarm.
-    pub threshold: f64,
-    /// What was added to every frame's log-likelihood ratio, strictly ascending, at least two.
+    /// What was added to every frame's log-likelihood ratio, never falling.
     pub lift: Vec<f64>,
-    /// False alarms per 100 print-hours at each, above 0 and strictly rising.
+    /// The sum at which it was an alarm, above 0, never rising.
+    pub threshold: Vec<f64>,
+    /// False alarms per 100 print-hours, above 0 and strictly rising.
     pub per_100h: Vec<f64>,
     /// The correlation time that they were measured at, ms.
     pub correlation_ms: u64,
@@ -80,20 +83,46 @@ pub struct FalseAlarms {
 impl FalseAlarms {
     /// What is wrong with the table, if anything.
     pub fn fault(&self) -> Option<&'static str> {
-        let ascends = |values: &[f64]| values.windows(2).all(|pair| pair[0] < pair[1]);
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        if self.lift.len() < 2 || self.lift.len() != self.per_100h.len() {
-            Some("must have two lifts or more and a rate for each")
-        } else if !self.lift.iter().all(|lift| lift.abs() <= LARGEST_STEP) {
+        let Self { lift, threshold, per_100h, .. } = self;
+        let positive = |values: &[f64]| values.iter().all(|value| value.is_finite() && *value > 0.0);
+        if lift.len() < 2 || lift.len() != threshold.len() || lift.len() != per_100h.len() {
+            Some("must have two lifts or more, and a threshold and a rate for each")
+        } else if !lift.iter().all(|lift| lift.abs() <= LARGEST_STEP) {
             Some("has a lift that is not a number from -4 to 4")
-        } else if !positive(self.threshold) || !self.per_100h.iter().copied().all(positive) {
+        } else if !positive(threshold) || !positive(per_100h) {
             Some("has a threshold or a rate that is not a number above 0")
-        } else if !ascends(&self.lift) || !ascends(&self.per_100h) {
-            Some("must ascend in lift and in rate")
+        } else if !lift.is_sorted() || !threshold.iter().rev().is_sorted() {
+            Some("must go from patient to eager: no lift below the one before, no threshold above it")
+        } else if !per_100h.is_sorted_by(|rate, next| rate < next) {
+            Some("must ascend in rate")
         } else if self.correlation_ms == 0 {
             Some("must say which correlation time it was measured at")
         } else {
             None
+        }
+    }
+
+    /// The bar for a rate. Between what was measured it goes with the rate's logarithm, the lift linearly and the threshold
+    /// by its own; below, the threshold is higher by Lorden's bound, 1 for each factor of e.
+    fn bar_at(&self, rate: f64) -> Bar {
+        let known = |at: usize| {
+            let bar = Bar { lift: *self.lift.get(at)?, threshold: *self.threshold.get(at)? };
+            Some((*self.per_100h.get(at)?, bar))
+        };
+        let above = self.per_100h.partition_point(|known| *known <= rate);
+        match (above.checked_sub(1).and_then(known), known(above)) {
+            (Some((r0, patient)), Some((r1, eager))) => {
+                let part = (rate / r0).ln() / (r1 / r0).ln();
+                Bar {
+                    lift: patient.lift + (eager.lift - patient.lift) * part,
+                    threshold: patient.threshold * (eager.threshold / patient.threshold).powf(part),
+                }
+            }
+            (Some((_, eager)), None) => eager,
+            (None, Some((known, patient))) => {
+                Bar { threshold: patient.threshold + (known / rate).ln(), ..patient }
+            }
+            (None, None) => Bar { lift: 0.0, threshold: f64::INFINITY },
         }
     }
 }
@@ -107,8 +136,8 @@ pub struct Bar {
     pub threshold: f64,
 }
 
-/// How false alarms are kept to `per_100h` per 100 hours: no more eager than the highest lift that was measured, and more
-/// patient than the lowest by the threshold.
+/// How false alarms are kept to `per_100h` per 100 hours: no more eager than the most eager bar that was measured, and more
+/// patient than the most patient by the threshold.
 pub fn bar(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> Bar {
     let correlation_ms = correlation_ms.max(1) as f64;
     let Some(measured) = measured else {
@@ -117,30 +146,14 @@ pub fn bar(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -
     };
     // Twice as many observations an hour, twice as many chances to be wrong.
     let observations = (measured.correlation_ms as f64 / correlation_ms).ln().max(0.0);
-    let (lift, beyond) = lift_at(measured, per_100h);
-    Bar { lift, threshold: measured.threshold + beyond + observations }
+    let Bar { lift, threshold } = measured.bar_at(per_100h);
+    Bar { lift, threshold: threshold + observations }
 }
 
 /// As [`bar`], for wrong actions: held to half of what is tolerated. What a rate comes to is known within a factor of two on
 /// other printers; an alert may err by that either way, an action is to keep what it was allowed.
 pub fn bar_to_act(per_100h: f64, correlation_ms: u64, measured: Option<&FalseAlarms>) -> Bar {
     bar(per_100h / 2.0, correlation_ms, measured)
-}
-
-/// The lift for a rate, linear in the rate's logarithm between what was measured, and how much higher the threshold is for
-/// rates lower than the lowest of these: by Lorden's bound, 1 for each factor of e.
-fn lift_at(measured: &FalseAlarms, per_100h: f64) -> (f64, f64) {
-    let knots = || measured.per_100h.iter().copied().zip(measured.lift.iter().copied());
-    let below = knots().take_while(|&(rate, _)| rate <= per_100h).last();
-    let above = knots().find(|&(rate, _)| rate > per_100h);
-    match (below, above) {
-        (Some((r0, l0)), Some((r1, l1))) => {
-            (l0 + (l1 - l0) * (per_100h / r0).ln() / (r1 / r0).ln(), 0.0)
-        }
-        (Some((_, lift)), None) => (lift, 0.0),
-        (None, Some((rate, lift))) => (lift, (rate / per_100h).ln()),
-        (None, None) => (0.0, f64::INFINITY),
-    }
 }
 
 #[cfg(test)]
@@ -173,9 +186,9 @@ mod tests {
     fn measured_rates_are_met_between_them_smoothly_below_them_by_the_bound_and_above_them_not_at_all()
      {
         let measured = FalseAlarms {
-            threshold: 4.0,
-            lift: vec![0.0, 2.0],
-            per_100h: vec![0.2, 20.0],
+            lift: vec![0.0, 2.0, 2.0],
+            threshold: vec![4.0, 4.0, 1.0],
+            per_100h: vec![0.2, 20.0, 80.0],
             correlation_ms: CORRELATION_MS,
         };
         assert_eq!(measured.fault(), None);
@@ -185,7 +198,8 @@ mod tests {
             (2.0, 1.0, 4.0),
             (0.2, 0.0, 4.0),
             (0.2 / 1f64.exp(), 0.0, 5.0),
-            (1e9, 2.0, 4.0),
+            (40.0, 2.0, 2.0),
+            (1e9, 2.0, 1.0),
         ] {
             let found = at(rate);
             assert!((found.lift - lift).abs() < 1e-9, "{rate}: {found:?}");

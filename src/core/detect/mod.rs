@@ -78,7 +78,7 @@ pub enum Level {
 /// Suspicion begins at this part of the alert's threshold, and ends below [`CLEAR_PART`] of it.
 const SUSPECT_PART: f64 = 0.3;
 const CLEAR_PART: f64 = 0.1;
-/// Evidence may exceed the threshold for acting by this factor, no further.
+/// Evidence may exceed its threshold by this factor, no further.
 const HEADROOM: f64 = 1.2;
 /// Whether a frame teaches what is usual is asked at this lift at most: at a higher one what is usual would speak for a
 /// failure itself, and hardly anything would be learned.
@@ -307,16 +307,15 @@ impl Detector {
         let plain = frame_score(model.score_rule, map, boxes, &lenses.plain);
         let p = sum_of_confidences(map, boxes, &lenses.plain);
         let ratio = f64::from(log_likelihood_ratio(&model.calibration, counted) + prior);
-        let most = limits.act.threshold.max(limits.alert.threshold) * HEADROOM;
-        let add = |evidence: &mut Evidence, bar: Bar| {
-            evidence.add(at_ms, ratio + bar.lift, settings.correlation_ms, most)
+        let add = |evidence: &mut Evidence, Bar { lift, threshold }: Bar| {
+            evidence.add(at_ms, ratio + lift, settings.correlation_ms, threshold * HEADROOM)
         };
         let elapsed_ms = add(&mut self.alerting, limits.alert);
         add(&mut self.acting, limits.act);
         self.tsd.add(at_ms, f64::from(p));
         self.consecutive.add(plain, settings.consecutive);
         self.level = match settings.rule {
-            Rule::Evidence => self.evidence_level(limits),
+            Rule::Evidence => self.evidence_level(limits, ratio + limits.alert.lift > 0.0),
             Rule::Tsd => self.tsd_level(settings),
             Rule::Consecutive => self.consecutive_level(settings.consecutive),
         };
@@ -368,12 +367,11 @@ impl Detector {
         })
     }
 
-    fn evidence_level(&self, Limits { alert, act }: Limits) -> Level {
+    fn evidence_level(&self, Limits { alert, act }: Limits, speaks: bool) -> Level {
         let (sum, alert) = (self.alerting.sum(), alert.threshold);
-        // No single frame is enough, however low the thresholds: before suspicion there is no alert.
-        if self.acting.sum() >= act.threshold && self.level > Level::Clear {
+        let level = if self.acting.sum() >= act.threshold {
             Level::Act
-        } else if sum >= alert && self.level > Level::Clear {
+        } else if sum >= alert {
             Level::Alert
         } else if sum >= alert * SUSPECT_PART
             || (self.level > Level::Clear && sum >= alert * CLEAR_PART)
@@ -381,7 +379,13 @@ impl Detector {
             Level::Suspect
         } else {
             Level::Clear
-        }
+        };
+        // No single frame is enough, however low the thresholds: another one after suspicion must speak for it too.
+        level.min(match self.level {
+            Level::Clear => Level::Suspect,
+            Level::Suspect | Level::Alert | Level::Act if speaks => Level::Act,
+            known @ (Level::Suspect | Level::Alert | Level::Act) => known,
+        })
     }
 
     fn tsd_level(&self, settings: &DetectSettings) -> Level {
