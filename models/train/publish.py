@@ -66,7 +66,7 @@ def model_table(name: str, file: str, knots: dict, point: float, metrics: dict, 
 
 
 def false_alarms(digest: str) -> dict | None:
-    """What each lift costs, as `strandwatch simulate --lifts` measured it with this very file, kept."""
+    """What each lift and threshold costs, as `strandwatch simulate --lifts` measured it with this very file, kept."""
     manifest = MODELS / "manifest.toml"
     known = tomllib.loads(manifest.read_text())["model"] if manifest.exists() else []
     return next((model.get("false_alarms") for model in known if model["sha256"] == digest), None)

@@ -122,17 +122,17 @@ impl<'a> Workload<'a> {
         Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
     }
 
-    /// The evidence rule that alerts by this bar, whatever was measured for the model. Nothing acts: a pause brings people,
-    /// and so spares alerts.
+    /// The evidence rule that alerts by this bar, whatever was measured for the model and whether people answered or not.
+    /// Nothing acts: a pause brings people, and so spares alerts.
     pub fn evidence_at(&self, bar: Bar) -> Entry {
         let correlation_ms = self.judgement.watch.detect.correlation_ms;
-        let at_one = FalseAlarms {
+        let at_any_rate = FalseAlarms {
             lift: vec![bar.lift; 2],
             threshold: vec![bar.threshold; 2],
-            per_100h: vec![1.0, 10.0],
+            per_100h: vec![1e-9, 1.0],
             correlation_ms,
         };
-        let model = ModelFacts { false_alarms: Some(at_one), ..self.model.clone() };
+        let model = ModelFacts { false_alarms: Some(at_any_rate), ..self.model.clone() };
         let mut judgement = self.judgement;
         judgement.act.armed = false;
         let asked = Workload { model: &model, judgement, scripts: self.scripts.clone(), ..*self };
