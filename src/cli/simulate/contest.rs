@@ -17,6 +17,9 @@ use crate::sim::workload::{Bank, Place};
 const TSD_INTERVAL_MS: u64 = 10_000;
 /// Halvings of the range in which a rule's setting is sought.
 const HALVINGS: usize = 7;
+/// How many times as many wrong alerts the next more eager bar is guessed to cost. The guess only says how far behind it the
+/// ones before lie.
+const ABOUT_THE_NEXT: f64 = 1.5;
 
 /// Every print of every printer.
 pub(super) struct Workload<'a> {
@@ -122,22 +125,21 @@ impl<'a> Workload<'a> {
         Entry { asked_per_100h: Some(per_100h), ..self.entry(Rule::Evidence, setting, judgement) }
     }
 
-    /// The evidence rule that alerts by this bar, whatever was measured for the model and whether people answered or not.
-    /// Nothing acts: a pause brings people, and so spares alerts.
-    pub fn evidence_at(&self, bar: Bar) -> Entry {
-        let correlation_ms = self.judgement.watch.detect.correlation_ms;
-        let at_any_rate = FalseAlarms {
-            lift: vec![bar.lift; 2],
-            threshold: vec![bar.threshold; 2],
-            per_100h: vec![1e-9, 1.0],
-            correlation_ms,
-        };
-        let model = ModelFacts { false_alarms: Some(at_any_rate), ..self.model.clone() };
+    /// The evidence rule that alerts by this bar, the next more eager one after those that are `known` with their rates,
+    /// whatever was measured for the model: where an alert went unanswered, it falls back on them as it will when they are the
+    /// model's. Nothing acts: a pause brings people, and so spares alerts.
+    pub fn evidence_at(&self, bar: Bar, known: &[(Bar, f64)]) -> Entry {
+        let asked = known.last().map_or(1.0, |(_, rate)| rate * ABOUT_THE_NEXT);
+        let mut bars = known.to_vec();
+        bars.push((bar, asked));
+        let measured = FalseAlarms::of(&bars, self.judgement.watch.detect.correlation_ms);
+        let model = ModelFacts { false_alarms: Some(measured), ..self.model.clone() };
         let mut judgement = self.judgement;
         judgement.act.armed = false;
-        let asked = Workload { model: &model, judgement, scripts: self.scripts.clone(), ..*self };
+        let workload =
+            Workload { model: &model, judgement, scripts: self.scripts.clone(), ..*self };
         let setting = format!("lift {} to {}", bar.lift, bar.threshold);
-        Entry { asked_per_100h: None, setting, ..asked.evidence(1.0) }
+        Entry { asked_per_100h: None, setting, ..workload.evidence(asked) }
     }
 
     /// The Spaghetti Detective's rule at a sensitivity.

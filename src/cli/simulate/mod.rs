@@ -133,7 +133,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     let prints = arguments.prints as usize;
     let workload = Workload::new(&bank, &facts, judgement, &mix, prints, arguments.seed);
     let entries = compete(&workload, &arguments);
-    let rates = entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value);
+    let measured = arguments.lifts.iter().copied().zip(rates_of(&entries));
     let correlation_ms = watch.detect.correlation_ms;
     let report = Report {
         material: arguments.material(),
@@ -142,7 +142,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         seed: arguments.seed,
         model: facts.name.clone(),
         newborn: workload.newborn(),
-        false_alarms: costs(&arguments.lifts, rates, correlation_ms),
+        false_alarms: costs(measured, correlation_ms),
         entries,
     };
     if arguments.json {
@@ -162,35 +162,37 @@ pub fn run(mut arguments: Arguments) -> Outcome {
 /// more the steeper the rate rises, and what people ask for is to be kept.
 const SPARE: f64 = 0.1;
 
-/// What each bar costs, as far as that rises from one to the next, with something to spare; `None` when fewer than two differ.
-fn costs(
-    bars: &[Bar],
-    rates: impl Iterator<Item = f64>,
-    correlation_ms: u64,
-) -> Option<FalseAlarms> {
+/// The bars, each with its rate, as far as that rises from one to the next: of those that cost the same the most eager is the
+/// one to have.
+fn rising(bars: impl Iterator<Item = (Bar, f64)>) -> Vec<(Bar, f64)> {
     let mut known: Vec<(Bar, f64)> = Vec::new();
-    for (bar, rate) in bars.iter().zip(rates) {
-        let [lift, rate] = [bar.lift - SPARE, rate].map(|value| (value * 100.0).round() / 100.0);
-        // Of bars that cost the same the most eager is the one to have.
+    for (bar, rate) in bars {
+        let rate = hundredths(rate);
         while known.pop_if(|(_, last)| rate <= *last).is_some() {}
         if rate > 0.0 {
-            known.push((Bar { lift, ..*bar }, rate));
+            known.push((bar, rate));
         }
     }
-    let of = |value: fn(&(Bar, f64)) -> f64| known.iter().map(value).collect();
-    let found = FalseAlarms {
-        lift: of(|(bar, _)| bar.lift),
-        threshold: of(|(bar, _)| bar.threshold),
-        per_100h: of(|(_, rate)| *rate),
-        correlation_ms,
-    };
+    known
+}
+
+/// What the bars cost, with something to spare; `None` when fewer than two differ.
+fn costs(bars: impl Iterator<Item = (Bar, f64)>, correlation_ms: u64) -> Option<FalseAlarms> {
+    let spared =
+        |(bar, rate): (Bar, f64)| (Bar { lift: hundredths(bar.lift - SPARE), ..bar }, rate);
+    let bars: Vec<_> = rising(bars).into_iter().map(spared).collect();
+    let found = FalseAlarms::of(&bars, correlation_ms);
     found.fault().is_none().then_some(found)
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// The evidence rule at each rate asked for; the others as they come, and at as many wrong alerts as the first.
 fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
     if !arguments.lifts.is_empty() {
-        return arguments.lifts.iter().map(|bar| workload.evidence_at(*bar)).collect();
+        return climb(workload, &arguments.lifts);
     }
     let mut entries: Vec<Entry> =
         arguments.alerts.iter().map(|per_100h| workload.evidence(*per_100h)).collect();
@@ -205,6 +207,20 @@ fn compete(workload: &Workload, arguments: &Arguments) -> Vec<Entry> {
         entries.extend([workload.consecutive(3), workload.consecutive_at(equal)]);
     }
     entries.into_iter().map(|entry| workload.without_clutter(entry)).collect()
+}
+
+/// The evidence rule at each bar, from patient to eager.
+fn climb(workload: &Workload, bars: &[Bar]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for bar in bars {
+        let known = rising(bars.iter().copied().zip(rates_of(&entries)));
+        entries.push(workload.evidence_at(*bar, &known));
+    }
+    entries
+}
+
+fn rates_of(entries: &[Entry]) -> impl Iterator<Item = f64> {
+    entries.iter().map(|entry| entry.tally.false_alerts_per_100h.value)
 }
 
 impl Arguments {
@@ -291,7 +307,7 @@ mod tests {
     fn of_bars_that_cost_the_same_the_most_eager_is_kept_and_one_that_costs_nothing_tells_nothing()
     {
         let bars = ["-1", "0", "1", "1@0.5"].map(|text| lifted(text).unwrap());
-        let costs = |rates: &[f64]| costs(&bars, rates.iter().copied(), 10_000);
+        let costs = |rates: &[f64]| costs(bars.into_iter().zip(rates.iter().copied()), 10_000);
         let found = costs(&[0.0, 10.0, 10.0, 20.0]).unwrap();
         assert_eq!((found.lift, found.threshold), (vec![0.9, 0.9], vec![4.0, 0.5]));
         assert_eq!(found.per_100h, vec![10.0, 20.0]);

@@ -81,10 +81,21 @@ pub struct FalseAlarms {
 }
 
 impl FalseAlarms {
+    /// Each bar with its rate per 100 print-hours.
+    pub fn of(bars: &[(Bar, f64)], correlation_ms: u64) -> Self {
+        Self {
+            lift: bars.iter().map(|(bar, _)| bar.lift).collect(),
+            threshold: bars.iter().map(|(bar, _)| bar.threshold).collect(),
+            per_100h: bars.iter().map(|(_, rate)| *rate).collect(),
+            correlation_ms,
+        }
+    }
+
     /// What is wrong with the table, if anything.
     pub fn fault(&self) -> Option<&'static str> {
         let Self { lift, threshold, per_100h, .. } = self;
-        let positive = |values: &[f64]| values.iter().all(|value| value.is_finite() && *value > 0.0);
+        let positive =
+            |values: &[f64]| values.iter().all(|value| value.is_finite() && *value > 0.0);
         if lift.len() < 2 || lift.len() != threshold.len() || lift.len() != per_100h.len() {
             Some("must have two lifts or more, and a threshold and a rate for each")
         } else if !lift.iter().all(|lift| lift.abs() <= LARGEST_STEP) {
@@ -92,7 +103,9 @@ impl FalseAlarms {
         } else if !positive(threshold) || !positive(per_100h) {
             Some("has a threshold or a rate that is not a number above 0")
         } else if !lift.is_sorted() || !threshold.iter().rev().is_sorted() {
-            Some("must go from patient to eager: no lift below the one before, no threshold above it")
+            Some(
+                "must go from patient to eager: no lift below the one before, no threshold above it",
+            )
         } else if !per_100h.is_sorted_by(|rate, next| rate < next) {
             Some("must ascend in rate")
         } else if self.correlation_ms == 0 {
