@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 
 mod bank;
@@ -110,10 +110,7 @@ struct Report {
 
 /// Runs it.
 pub fn run(mut arguments: Arguments) -> Outcome {
-    // From patient to eager.
-    arguments.lifts.sort_by(|a, b| {
-        a.lift.total_cmp(&b.lift).then_with(|| b.threshold.total_cmp(&a.threshold))
-    });
+    from_patient_to_eager(&mut arguments.lifts).or_exit(Exit::Usage)?;
     // An empty file: the defaults, whatever the configuration of this host says.
     let path = arguments.config.clone().unwrap_or_else(|| PathBuf::from("/dev/null"));
     let config = config::load(Some(&path)).map_err(|problems| anyhow!("{problems}"));
@@ -260,6 +257,20 @@ fn rival(text: &str) -> Result<Option<Rule>, String> {
     }
 }
 
+fn from_patient_to_eager(bars: &mut [Bar]) -> anyhow::Result<()> {
+    bars.sort_by(|a, b| {
+        a.lift.total_cmp(&b.lift).then_with(|| b.threshold.total_cmp(&a.threshold))
+    });
+    match bars.windows(2).find(|pair| pair[0].threshold < pair[1].threshold) {
+        Some([Bar { lift, threshold }, higher]) => bail!(
+            "--lifts: {} is the higher lift, so its sum may not be above that of {lift}@{threshold}, and is {}",
+            higher.lift,
+            higher.threshold
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Less [`SPARE`] it must still be one that a manifest may hold.
 fn lifted(text: &str) -> Result<Bar, String> {
     let (lift, threshold) = text.split_once('@').unwrap_or((text, "4"));
@@ -312,6 +323,17 @@ mod tests {
         assert_eq!((found.lift, found.threshold), (vec![0.9, 0.9], vec![4.0, 0.5]));
         assert_eq!(found.per_100h, vec![10.0, 20.0]);
         assert_eq!(costs(&[0.0, 0.0, 3.0, 3.0]), None);
+    }
+
+    #[test]
+    fn bars_are_put_in_order_and_one_that_is_neither_patient_nor_eager_is_refused() {
+        let ordered = |texts: &[&str]| {
+            let mut bars: Vec<Bar> = texts.iter().map(|text| lifted(text).unwrap()).collect();
+            from_patient_to_eager(&mut bars).map(|()| bars)
+        };
+        assert_eq!(ordered(&["1@0.5", "1", "-1"]).unwrap()[2].threshold, 0.5);
+        let refused = ordered(&["2", "1@0.5"]).unwrap_err().to_string();
+        assert!(refused.contains("1@0.5") && refused.contains("2 is the higher"), "{refused}");
     }
 
     #[test]
