@@ -219,6 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_does_not_go_from_patient_to_eager_says_what_is_wrong_with_it() {
+        let fault = |bars: [(f64, f64, f64); 2]| {
+            let bars = bars.map(|(lift, threshold, rate)| (Bar { lift, threshold }, rate));
+            FalseAlarms::of(&bars, CORRELATION_MS).fault()
+        };
+        assert_eq!(fault([(1.0, 4.0, 1.0), (1.0, 2.0, 3.0)]), None);
+        for (bars, said) in [
+            ([(1.0, 4.0, 1.0), (0.5, 4.0, 3.0)], "patient to eager"),
+            ([(1.0, 4.0, 1.0), (1.0, 5.0, 3.0)], "patient to eager"),
+            ([(1.0, 4.0, 1.0), (1.0, 2.0, 1.0)], "ascend in rate"),
+            ([(1.0, 4.0, 1.0), (1.0, 0.0, 3.0)], "above 0"),
+            ([(1.0, 4.0, 1.0), (4.5, 4.0, 3.0)], "-4 to 4"),
+        ] {
+            assert!(fault(bars).unwrap_or_default().contains(said), "{bars:?}: {:?}", fault(bars));
+        }
+        let uneven = FalseAlarms { threshold: vec![4.0], ..FalseAlarms::of(&[], CORRELATION_MS) };
+        assert!(uneven.fault().is_some());
+    }
+
+    #[test]
     fn acting_is_held_to_half_of_what_is_tolerated() {
         assert_eq!(bar_to_act(2.0, CORRELATION_MS, None), bar(1.0, CORRELATION_MS, None));
     }

@@ -56,7 +56,7 @@ pub struct Model {
     pub alert_point: f32,
     /// What a score is worth as evidence.
     pub calibration: Calibration,
-    /// What a threshold of the evidence costs, where it was measured.
+    /// What lifts and thresholds of the evidence cost, where it was measured.
     pub false_alarms: Option<FalseAlarms>,
     /// P(failing) at each of the calibration's scores, where the manifest gives it.
     pub probability: Option<Vec<f32>>,
